@@ -1,0 +1,114 @@
+"""Live messages between processes, through a sequenced outbox table.
+
+`publish` adds a row to the caller's transaction, so a message exists exactly if its change does,
+also when a worker process sends it. Each API process tails the table and hands messages to its
+listeners: one bounded queue each, in which a slow listener loses the oldest.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from astralytiq.core.db import Base, BigId, Database, before_commit, utc_now
+
+POLL_SECONDS = 0.1
+PAGE = 500
+KEPT = timedelta(hours=1)
+PUBLISH_LOCK = 0x0B0A  # any number that nothing else locks
+
+
+class OutboxMessage(Base):
+    __tablename__ = "outbox"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - a number is never used twice
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    topic: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+@dataclass(frozen=True)
+class Message:
+    sequence: int
+    topic: str
+    payload: dict[str, Any]
+
+
+def publish(session: AsyncSession, topic: str, payload: dict[str, Any]) -> None:
+    """Send `payload` to whoever listens to `topic`, if and when the transaction commits."""
+    waiting: list[dict[str, Any]] = session.info.setdefault("outbox", [])
+    if not waiting:
+        before_commit(session, lambda: store(session))
+    waiting.append({"topic": topic, "payload": payload})
+
+
+async def store(session: AsyncSession) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        # Numbers must appear in the order of the commits, or a tailing reader would skip one.
+        await session.execute(text(f"SELECT pg_advisory_xact_lock({PUBLISH_LOCK})"))
+    await session.execute(insert(OutboxMessage), session.info.pop("outbox"))
+
+
+class Broadcast:
+    def __init__(self, database: Database, backlog: int = 100) -> None:
+        self._database = database
+        self._backlog = backlog
+        self._listeners: dict[asyncio.Queue[Message], tuple[str, ...]] = {}
+        self._last: int | None = None
+
+    @asynccontextmanager
+    async def listen(self, *topics: str) -> AsyncIterator[asyncio.Queue[Message]]:
+        """Messages whose topic equals, or begins with, one of `topics`."""
+        queue: asyncio.Queue[Message] = asyncio.Queue(self._backlog)
+        if self._last is None:
+            self._last = await self._newest()
+        self._listeners[queue] = topics
+        try:
+            yield queue
+        finally:
+            del self._listeners[queue]
+            if not self._listeners:
+                self._last = None  # Nobody waits: the next listener starts at the end.
+
+    async def tail(self) -> None:
+        """Runs beside the API until it is cancelled."""
+        while True:
+            if self._listeners:
+                await self.deliver()
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def deliver(self) -> None:
+        query = (
+            select(OutboxMessage)
+            .where(OutboxMessage.id > (self._last or 0))
+            .order_by(OutboxMessage.id)
+            .limit(PAGE)
+        )
+        async with self._database.reading() as session:
+            for row in await session.scalars(query):
+                self._hand_out(Message(row.id, row.topic, row.payload))
+                self._last = row.id
+
+    async def _newest(self) -> int:
+        async with self._database.reading() as session:
+            return await session.scalar(select(func.max(OutboxMessage.id))) or 0
+
+    def _hand_out(self, message: Message) -> None:
+        for queue, topics in self._listeners.items():
+            if message.topic.startswith(topics):
+                if queue.full():
+                    with suppress(asyncio.QueueEmpty):
+                        queue.get_nowait()
+                queue.put_nowait(message)
+
+
+async def trim(session: AsyncSession) -> None:
+    """Forget what every living reader has had time to read."""
+    await session.execute(delete(OutboxMessage).where(OutboxMessage.created_at < utc_now() - KEPT))

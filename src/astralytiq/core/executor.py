@@ -1,0 +1,159 @@
+"""Runs claimed jobs: heartbeat, progress, cancellation, and what becomes of a failure."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core import jobs
+from astralytiq.core.jobs import Claim, JobCancelled, JobStatus, LeaseLost, Transient
+from astralytiq.core.resources import Resources
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+POLL_SECONDS = 0.2
+REPORT_SECONDS = 1.0
+
+
+class Work:
+    """A handler's view of its job: resources, progress, checkpoints, and whether to stop."""
+
+    def __init__(self, resources: Resources, held: Claim) -> None:
+        self.resources = resources
+        self.claim = held
+        self.checkpoint = held.checkpoint
+        self._report: dict[str, Any] = {}
+        self._stop = threading.Event()
+        self._lost = threading.Event()
+
+    def report(self, progress: float, phase: str, message: str = "") -> None:
+        """Say how far the job is (0 to 1). Cheap and safe from any thread: a heartbeat stores it.
+
+        Raises JobCancelled when somebody asked the job to stop.
+        """
+        self.check()
+        self._report = {"progress": progress, "phase": phase, "message": message}
+
+    def check(self) -> None:
+        if self._lost.is_set():
+            raise LeaseLost(self.claim.id)
+        if self._stop.is_set():
+            raise JobCancelled(self.claim.id)
+
+    async def step(
+        self,
+        write: Callable[[AsyncSession], Awaitable[Result]],
+        *,
+        checkpoint: dict[str, Any] | None = None,
+        progress: float | None = None,
+    ) -> Result:
+        """Commit a piece of output together with its checkpoint, or nothing of it."""
+        self.check()
+        values: dict[str, Any] = {"checkpoint": checkpoint} if checkpoint is not None else {}
+        if progress is not None:
+            values["progress"] = progress
+
+        async def unit(session: AsyncSession) -> Result:
+            # The fence comes first: its row lock keeps a successor out until we commit.
+            if await jobs.renew(session, self.claim, self._lease, **values):
+                raise JobCancelled(self.claim.id)
+            return await write(session)
+
+        result = await self.resources.database.write(unit)
+        self.checkpoint = checkpoint if checkpoint is not None else self.checkpoint
+        return result
+
+    @property
+    def _lease(self) -> float:
+        return self.resources.settings.job_lease_seconds
+
+    async def heartbeat(self) -> None:
+        """Keep the lease, and store the latest report, until cancelled."""
+        since_renewal, stored = 0.0, self._report
+        pause = min(REPORT_SECONDS, self._lease / 4)
+        while True:
+            await asyncio.sleep(pause)
+            since_renewal += pause
+            if self._report is stored and since_renewal < self._lease / 4:
+                continue
+            since_renewal, stored = 0.0, self._report
+            await self._renew(stored)
+
+    async def _renew(self, report: dict[str, Any]) -> None:
+        try:
+            stop = await self.resources.database.write(
+                lambda session: jobs.renew(session, self.claim, self._lease, **report)
+            )
+        except LeaseLost:
+            self._lost.set()
+            return
+        if stop:
+            self._stop.set()
+
+
+async def run_next(resources: Resources, owner: str) -> bool:
+    """Claim one job and run it to its end; False when none is waiting."""
+    if not await jobs.waiting(resources.database):
+        return False
+    lease = resources.settings.job_lease_seconds
+    held = await resources.database.write(lambda session: jobs.claim(session, owner, lease))
+    if held is None:
+        return False
+    await run(resources, held)
+    return True
+
+
+async def run(resources: Resources, held: Claim) -> None:
+    work = Work(resources, held)
+    beating = asyncio.create_task(work.heartbeat())
+    try:
+        result = await jobs.HANDLERS[held.name](work, **held.arguments)
+        await settle(work, JobStatus.succeeded, result=result)
+    except LeaseLost:
+        log.warning("lease lost", extra={"job_id": held.id})
+    except JobCancelled:
+        await settle(work, JobStatus.cancelled, error="Stopped on request.")
+    except Exception as failure:  # The job's own fault is stored, never lost in a log.
+        await settle_failure(work, failure)
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating
+
+
+async def settle(work: Work, status: JobStatus, **values: Any) -> None:
+    with suppress(LeaseLost):
+        await work.resources.database.write(
+            lambda session: jobs.finish(session, work.claim, status, **values)
+        )
+
+
+async def settle_failure(work: Work, failure: Exception) -> None:
+    held, words = work.claim, str(failure) or type(failure).__name__
+    final = jobs.is_final(failure) or held.attempt >= held.max_attempts
+    level = logging.WARNING if isinstance(failure, Transient) else logging.ERROR
+    log.log(level, "job failed", extra={"job_id": held.id, "job": held.name}, exc_info=failure)
+    if final:
+        await settle(work, JobStatus.failed, error=words)
+        return
+    with suppress(LeaseLost):
+        await work.resources.database.write(lambda session: jobs.retry_later(session, held, words))
+
+
+async def run_until_idle(resources: Resources, owner: str) -> None:
+    """Run everything that is waiting now: what a command and the tests use."""
+    while await run_next(resources, owner):
+        pass
+
+
+async def run_forever(resources: Resources, owner: str, stop: asyncio.Event) -> None:
+    """A worker's life: finish the job in hand when told to stop, then leave."""
+    while not stop.is_set():
+        if not await run_next(resources, owner):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), POLL_SECONDS)

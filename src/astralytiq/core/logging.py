@@ -1,0 +1,66 @@
+"""Structured logs: one JSON object a line on standard error, with secrets redacted."""
+
+import json
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+REDACTED = "[redacted]"
+SECRET_NAMES = re.compile(
+    r"pass(word|wd)?$|secret|token|authorization|cookie|api_?key|credential|signature",
+    re.IGNORECASE,
+)
+# Secrets inside text: bearer tokens, API keys, JWTs, passwords in URLs and in query strings.
+SECRET_TEXT = re.compile(
+    r"(?P<head>bearer\s+|\bak_|://[^/\s:@]+:|(?:password|token|secret|api_key)[\"']?\s*[=:]\s*[\"']?)"
+    r"[^\s\"'&@,}]+",
+    re.IGNORECASE,
+)
+JWT_TEXT = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def redact(value: Any, name: str = "") -> Any:
+    if SECRET_NAMES.search(name):
+        return REDACTED
+    if isinstance(value, str):
+        return JWT_TEXT.sub(REDACTED, SECRET_TEXT.sub(rf"\g<head>{REDACTED}", value))
+    if isinstance(value, dict):
+        return {key: redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redact(item) for item in value]
+    return value
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if identifier := request_id.get():
+            line["request_id"] = identifier
+        extra = {key: value for key, value in vars(record).items() if key not in STANDARD}
+        line |= redact(extra)
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line, default=str, ensure_ascii=True)  # ASCII: no forged line breaks.
+
+
+def configure(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # The middleware writes the access log; libraries speak only when something is wrong.
+    for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "mlflow", "httpx2"):
+        logging.getLogger(noisy).handlers.clear()
+        logging.getLogger(noisy).setLevel("WARNING")

@@ -1,0 +1,25 @@
+"""What a process of ours holds while it lives: settings, database, storage."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from astralytiq.core.db import Database
+from astralytiq.core.settings import Settings
+from astralytiq.core.storage import Storage
+
+
+@dataclass(frozen=True)
+class Resources:
+    settings: Settings
+    database: Database
+    storage: Storage
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Resources]:
+    database = Database(settings.database)
+    try:
+        yield Resources(settings, database, Storage(settings.storage))
+    finally:
+        await database.close()

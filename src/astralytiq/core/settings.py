@@ -1,0 +1,182 @@
+"""One Settings: environment and `.env`; the `ASTRALYTIQ_` prefix wins, production is strict."""
+
+import os
+import secrets
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+EXAMPLE_SECRETS = frozenset(
+    {"change-me", "changeme", "secret", "your-secret-key", "your-secret-key-change-in-production"}
+)
+SECRET_BYTES = 32
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_SCOPES = frozenset(
+    {"telemetry:write", "telemetry:read", "data:read", "metrics:write", "runs:read"}
+)
+
+Environment = Literal["development", "test", "production"]
+Words = Annotated[tuple[str, ...], NoDecode]  # "a,b" in the environment, not JSON
+
+
+class UnsafeSettings(Exception):
+    """The settings must not be started with; the message lists every reason."""
+
+
+def env_names(field: str) -> AliasChoices:
+    return AliasChoices(f"astralytiq_{field}", field)
+
+
+class Settings(BaseSettings):
+    """Every field is an environment variable of the same name; `.env.example` explains them."""
+
+    model_config = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=env_names),
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+    )
+
+    # Shells and build tools export HOME and HOST for their own ends: these want the prefix.
+    home: Path = Field(Path("astralytiq-home"), validation_alias=AliasChoices("astralytiq_home"))
+    host: str = Field("127.0.0.1", validation_alias=AliasChoices("astralytiq_host"))
+    port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("astralytiq_port"))
+    workers: int = Field(1, ge=0, le=64, validation_alias=AliasChoices("astralytiq_workers"))
+    environment: Environment = "development"
+    debug: bool = False
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    database_url: str = ""
+    storage_url: str = ""
+    mlflow_tracking_uri: str = ""
+
+    secret_key: SecretStr = SecretStr("")
+    access_token_expire_minutes: int = Field(30, ge=1)
+    allow_registration: bool = True
+    default_role: Literal["viewer", "analyst", "data_scientist"] = "analyst"
+    admin_email: str = "admin@localhost.local"
+    admin_password: SecretStr = SecretStr("")
+    anonymous_scopes: Words = ()
+    cors_origins: Words = ()
+    allowed_hosts: Words = ()
+
+    source_roots: Words = ()
+    source_secrets: Words = ()
+    allow_private_sources: Words = ()
+
+    job_lease_seconds: float = Field(60, gt=0)
+    body_limit_mb: int = Field(10, ge=1)
+    upload_limit_mb: int = Field(512, ge=1)
+    slow_request_seconds: float = Field(2, gt=0)
+
+    @field_validator(
+        "anonymous_scopes", "cors_origins", "allowed_hosts",
+        "source_roots", "source_secrets", "allow_private_sources",
+        mode="before",
+    )  # fmt: skip
+    @classmethod
+    def split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'astralytiq.db'}"
+
+    @property
+    def storage(self) -> Path:
+        return (
+            Path(self.storage_url.removeprefix("file://"))
+            if self.storage_url
+            else self.home / "storage"
+        )
+
+    @property
+    def mlflow_uri(self) -> str:
+        return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def readable_roots(self) -> tuple[Path, ...]:
+        """Folders that file sources may read; nothing outside them is ever opened."""
+        if self.source_roots:
+            return tuple(Path(root).resolve() for root in self.source_roots)
+        return ((self.home / "inbox").resolve(), Path("examples").resolve())
+
+    @property
+    def open_scopes(self) -> frozenset[str]:
+        """Scopes that a caller without credentials has from anywhere."""
+        return frozenset(self.anonymous_scopes)
+
+    @property
+    def loopback_scopes(self) -> frozenset[str]:
+        """Scopes of unsigned callers on this machine; none in production or on an open bind."""
+        if self.production or self.host not in LOOPBACK_HOSTS:
+            return frozenset()
+        return LOOPBACK_SCOPES
+
+    @cached_property
+    def signing_key(self) -> str:
+        """The configured key, or one made once and kept in the home folder."""
+        return self.secret_key.get_secret_value() or kept_secret(self.home / "secret_key")
+
+    def checked(self) -> Self:
+        """Itself, or `UnsafeSettings` naming everything that must change first."""
+        if faults := list(self.faults()):
+            raise UnsafeSettings("Refusing to start:\n" + "\n".join(f"  - {f}" for f in faults))
+        return self
+
+    def faults(self) -> list[str]:
+        found = []
+        if "*" in self.cors_origins:
+            found.append(
+                "CORS_ORIGINS=* would let any site act for a signed-in user: list origins."
+            )
+        if (
+            self.storage_url
+            and "://" in self.storage_url
+            and not self.storage_url.startswith("file://")
+        ):
+            found.append(
+                "STORAGE_URL must be a folder or file:// (object storage is not built yet)."
+            )
+        return found + (self.production_faults() if self.production else [])
+
+    def production_faults(self) -> list[str]:
+        found = []
+        key = self.secret_key.get_secret_value()
+        if len(key.encode()) < SECRET_BYTES or key.lower() in EXAMPLE_SECRETS:
+            found.append(
+                f"SECRET_KEY must be set to at least {SECRET_BYTES} random bytes "
+                "(python -c 'import secrets; print(secrets.token_urlsafe(48))')."
+            )
+        if self.debug:
+            found.append("DEBUG must be off.")
+        if not self.allowed_hosts or "*" in self.allowed_hosts:
+            found.append("ALLOWED_HOSTS must list the names this server is reached by.")
+        password = self.admin_password.get_secret_value()
+        if password and len(password) < 12:
+            found.append("ADMIN_PASSWORD must have at least 12 characters.")
+        return found
+
+
+def kept_secret(path: Path) -> str:
+    """Read the key file, or make it; two processes starting at once agree on one key."""
+    if not path.exists():
+        draft = path.with_name(f".{path.name}-{os.getpid()}")
+        draft.touch(0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(draft, path)  # Unlike a rename, it never replaces the other process's key.
+        draft.unlink()
+    return path.read_text().strip()

@@ -1,0 +1,233 @@
+"""What every room's doors share. With `middleware.py` the only core file that knows FastAPI."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer, SecurityScopes
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core import idempotency
+from astralytiq.core.db import Versioned
+from astralytiq.core.errors import PreconditionFailed, UnsupportedMedia
+from astralytiq.core.idempotency import KeptAnswer
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST = 1000
+
+Authenticate = Callable[[Request], Awaitable[Actor]]
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+# Resources and transactions ---------------------------------------------------------------------
+
+
+def app_resources(request: Request) -> Resources:
+    found: Resources = request.app.state.resources
+    return found
+
+
+House = Annotated[Resources, Depends(app_resources)]
+
+
+async def request_transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    database = app_resources(request).database
+    if request.method in SAFE_METHODS:
+        async with database.reading() as session:
+            yield session
+        return
+    async with database.transaction() as session:
+        await recall(request, session)
+        yield session
+
+
+# "function" commits before the answer is sent; FastAPI's default would commit after it.
+Session = Annotated[AsyncSession, Depends(request_transaction, scope="function")]
+
+
+# Who is calling ---------------------------------------------------------------------------------
+
+
+async def caller(request: Request) -> Actor:
+    """The actor of this request, found once by the feature that knows accounts."""
+    if not hasattr(request.state, "actor"):
+        authenticate: Authenticate = request.app.state.authenticate
+        request.state.actor = await authenticate(request)
+    actor: Actor = request.state.actor
+    return actor
+
+
+bearer_scheme = HTTPBearer(auto_error=False, description="An access token from /auth/login.")
+
+
+async def allowed(
+    request: Request, needed: SecurityScopes, _: Annotated[Any, Security(bearer_scheme)]
+) -> Actor:
+    actor = await caller(request)
+    actor.require(*needed.scopes)
+    return actor
+
+
+def needs(*scopes: str) -> Any:
+    """The door opens to actors who have all of `scopes`; with none named, to any account."""
+    return Security(allowed, scopes=scopes)
+
+
+# Routes: media types, strict JSON, idempotency, conditional requests -----------------------------
+
+
+class StrictRequest(Request):
+    """JSON as RFC 8259 has it: NaN and Infinity, which Python's parser accepts, are errors."""
+
+    async def json(self) -> Any:
+        body = await self.body()
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error), "", 0) from None
+
+
+class Replayed(Exception):
+    """This request was answered before; the first answer stands."""
+
+    def __init__(self, answer: KeptAnswer) -> None:
+        super().__init__("replayed")
+        self.answer = answer
+
+
+class Door(APIRoute):
+    """A route of ours."""
+
+    def get_route_handler(self) -> Handle:
+        handle = super().get_route_handler()
+        expects_json = self.body_field is not None and not is_form(self.body_field)
+
+        async def handler(request: Request) -> Response:
+            if expects_json:
+                refuse_other_media(request)
+            strict = StrictRequest(request.scope, request.receive)
+            try:
+                response = await handle(strict)
+            except Replayed as replayed:
+                answer = replayed.answer
+                return Response(answer.body, answer.status, answer.headers)
+            await remember(strict, response)
+            return unless_known(strict, response)
+
+        return handler
+
+
+def is_form(body_field: Any) -> bool:
+    return type(body_field.field_info).__name__ in ("Form", "File")
+
+
+def refuse_other_media(request: Request) -> None:
+    media = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if media != "application/json" and not media.endswith("+json"):
+        raise UnsupportedMedia(f"Send JSON with 'Content-Type: application/json', not {media!r}.")
+
+
+def room(prefix: str, tag: str) -> APIRouter:
+    """A feature's router."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=Door)
+
+
+async def recall(request: Request, session: AsyncSession) -> None:
+    key = request.headers.get("idempotency-key")
+    media = request.headers.get("content-type", "")
+    if key is None or request.method != "POST" or media.startswith("multipart/"):
+        return
+    actor = await caller(request)
+    name = str(actor.id or actor.name)
+    route = f"{request.method} {request.url.path}?{request.url.query}"
+    row, answer = await idempotency.recall(session, name, route, key, await request.body())
+    if answer:
+        raise Replayed(answer)
+    request.state.idempotency = (session, row)
+
+
+async def remember(request: Request, response: Response) -> None:
+    """Keep the answer in the transaction that is still open around the route."""
+    if found := getattr(request.state, "idempotency", None):
+        session, row = found
+        headers = {k: v for k, v in response.headers.items() if k != "content-length"}
+        answer = KeptAnswer(response.status_code, headers, bytes(response.body))
+        await idempotency.remember(session, row, answer)
+
+
+def etag(entity: Versioned) -> str:
+    return f'"{entity.version}"'
+
+
+def mark(response: Response, entity: Versioned) -> None:
+    """Name the version that this answer shows."""
+    response.headers["ETag"] = etag(entity)
+
+
+def refuse_stale(request: Request, entity: Versioned) -> None:
+    """Refuse a change of a version other than the one the caller saw (If-Match)."""
+    wanted = request.headers.get("if-match")
+    if wanted and wanted != "*" and etag(entity) not in tags_in(wanted):
+        raise PreconditionFailed("It has changed since you read it: read it again, then change it.")
+
+
+def unless_known(request: Request, response: Response) -> Response:
+    """304 when the caller has this version already (If-None-Match)."""
+    wanted, tag = request.headers.get("if-none-match"), response.headers.get("etag")
+    if request.method not in SAFE_METHODS or not wanted or not tag:
+        return response
+    if wanted != "*" and tag not in tags_in(wanted):
+        return response
+    return Response(status_code=304, headers={"ETag": tag})
+
+
+def tags_in(header: str) -> set[str]:
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
+
+
+# Lists ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Page:
+    limit: int
+    offset: int
+
+    def links(self, url: Any, total: int) -> str:
+        last = max(0, (total - 1) // self.limit * self.limit)
+        offsets = {"first": 0, "last": last}
+        if self.offset + self.limit < total:
+            offsets["next"] = self.offset + self.limit
+        if self.offset > 0:
+            offsets["prev"] = max(0, self.offset - self.limit)
+        bare = url.remove_query_params("skip")
+        return ", ".join(
+            f'<{relative(bare.include_query_params(limit=self.limit, offset=at))}>; rel="{rel}"'
+            for rel, at in offsets.items()
+        )
+
+
+def relative(url: Any) -> str:
+    return f"{url.path}?{url.query}"
+
+
+def page_asked(
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    skip: Annotated[int | None, Query(ge=0, description="another name of offset")] = None,
+) -> Page:
+    return Page(limit, offset if skip is None else skip)
+
+
+PageAsked = Annotated[Page, Depends(page_asked)]
+
+
+def describe_page(request: Request, response: Response, page: Page, total: int) -> None:
+    response.headers["X-Total-Count"] = str(total)
+    response.headers["Link"] = page.links(request.url, total)

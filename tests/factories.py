@@ -1,0 +1,43 @@
+"""Makes what tests start from: accounts and clients that are signed in."""
+
+from uuid import uuid4
+
+import httpx2
+from fastapi import FastAPI
+
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import SYSTEM, Role
+from astralytiq.features.accounts import service as accounts
+from astralytiq.features.accounts.models import User
+
+# Hashing takes 235 ms: tests that do not sign in by password share a hash nobody can match.
+UNUSABLE_HASH = "$2b$12$" + "." * 53
+
+
+async def make_user(resources: Resources, role: Role) -> User:
+    name = f"{role}.{uuid4().hex[:8]}"
+    return await resources.database.write(
+        lambda session: accounts.create(
+            session,
+            SYSTEM,
+            email=f"{name}@example.com",
+            username=name,
+            password_hash=UNUSABLE_HASH,
+            role=role,
+        )
+    )
+
+
+def make_client(app: FastAPI, token: str | None = None) -> httpx2.AsyncClient:
+    """A program on another machine: loopback's own scopes are tested where they belong."""
+    transport = httpx2.ASGITransport(app, client=("203.0.113.9", 5000))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx2.AsyncClient(
+        transport=transport, base_url="http://astralytiq.test", headers=headers
+    )
+
+
+async def signed_in(app: FastAPI, role: Role) -> httpx2.AsyncClient:
+    resources: Resources = app.state.resources
+    user = await make_user(resources, role)
+    return make_client(app, accounts.issue(resources, user).access_token)
