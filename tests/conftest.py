@@ -60,7 +60,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     (home / "inbox").mkdir(parents=True)
     return Settings(
         _env_file=None,
-        home=home,
+        astralytiq_home=home,
         database_url=database_url,
         environment="test",
         secret_key="a key for the tests, long enough to sign with",

@@ -1,9 +1,8 @@
 """The web application: opens the house, mounts its rooms, words its refusals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -15,15 +14,21 @@ from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
 
+Step = Callable[[Resources], Awaitable[None]]
 
-def create_app(settings: Settings, *companions: Any) -> FastAPI:
-    """`companions` are coroutine functions of Resources that run beside the application."""
+
+def create_app(
+    settings: Settings, *, setup: Sequence[Step] = (), companions: Sequence[Step] = ()
+) -> FastAPI:
+    """`setup` runs to its end before the first request; `companions` run beside the application."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with opened(settings) as resources, AsyncExitStack() as stack:
             app.state.resources = resources
             app.state.broadcast = Broadcast(resources.database)
+            for step in setup:
+                await step(resources)
             stack.push_async_callback(stop_all, beside(app, resources, companions))
             yield
 
@@ -44,13 +49,14 @@ def create_app(settings: Settings, *companions: Any) -> FastAPI:
     return app
 
 
-def beside(app: FastAPI, resources: Resources, companions: Any) -> list[asyncio.Task[None]]:
-    work: list[Coroutine[Any, Any, None]] = [app.state.broadcast.tail()]
-    work += [companion(resources) for companion in companions]
-    return [asyncio.create_task(one) for one in work]
+def beside(
+    app: FastAPI, resources: Resources, companions: Sequence[Step]
+) -> list[asyncio.Future[None]]:
+    work = [app.state.broadcast.tail(), *(companion(resources) for companion in companions)]
+    return [asyncio.ensure_future(one) for one in work]
 
 
-async def stop_all(tasks: list[asyncio.Task[None]]) -> None:
+async def stop_all(tasks: list[asyncio.Future[None]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:

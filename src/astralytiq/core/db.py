@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Dialect,
+    Enum,
     Integer,
     MetaData,
     TypeDecorator,
@@ -68,6 +70,10 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
+def values_of(enumeration: type[StrEnum]) -> list[str]:
+    return [member.value for member in enumeration]
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -81,6 +87,8 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         dict[str, Any]: Json,
         list[Any]: Json,
+        # Plain text: a new value of an enumeration needs no migration.
+        StrEnum: Enum(StrEnum, native_enum=False, length=32, values_callable=values_of),
     }
 
 

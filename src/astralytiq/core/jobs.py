@@ -310,6 +310,11 @@ async def waiting(database: Database) -> bool:
         return (await session.execute(query.limit(1))).first() is not None
 
 
+async def any_lost(session: AsyncSession) -> bool:
+    query = select(Job.id).where(Job.status == JobStatus.running, Job.lease_until < DatabaseNow())
+    return (await session.execute(query.limit(1))).first() is not None
+
+
 def note(session: AsyncSession, job_id: str, attempt: int, message: str) -> None:
     session.add(JobEvent(job_id=job_id, attempt=attempt, message=message[:2000]))
 

@@ -66,6 +66,11 @@ async def remove(session: AsyncSession, name: str) -> None:
         await session.delete(found)
 
 
+async def any_due(session: AsyncSession) -> bool:
+    due = select(Schedule.id).where(Schedule.enabled, Schedule.next_run_at <= utc_now())
+    return (await session.execute(due.limit(1))).first() is not None
+
+
 async def tick(session: AsyncSession) -> int:
     """Queue what is due. After a long stop each schedule runs once, not once per missed time."""
     now = utc_now()

@@ -39,11 +39,11 @@ class Settings(BaseSettings):
         env_file=".env",
         env_ignore_empty=True,
         extra="ignore",
-        populate_by_name=True,
         frozen=True,
     )
 
-    # Shells and build tools export HOME and HOST for their own ends: these want the prefix.
+    # Shells and build tools export HOME and HOST for their own ends: these want the prefix,
+    # also as arguments (Settings(astralytiq_home=...)).
     home: Path = Field(Path("astralytiq-home"), validation_alias=AliasChoices("astralytiq_home"))
     host: str = Field("127.0.0.1", validation_alias=AliasChoices("astralytiq_host"))
     port: int = Field(8000, ge=0, le=65535, validation_alias=AliasChoices("astralytiq_port"))
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     @cached_property
     def signing_key(self) -> str:
         """The configured key, or one made once and kept in the home folder."""
-        return self.secret_key.get_secret_value() or kept_secret(self.home / "secret_key")
+        return self.secret_key.get_secret_value() or kept_value(self.home / "secret_key")
 
     def checked(self) -> Self:
         """Itself, or `UnsafeSettings` naming everything that must change first."""
@@ -170,8 +170,8 @@ class Settings(BaseSettings):
         return found
 
 
-def kept_secret(path: Path) -> str:
-    """Read the key file, or make it; two processes starting at once agree on one key."""
+def kept_value(path: Path) -> str:
+    """Read a random value from its file, or make it; processes starting at once agree on one."""
     if not path.exists():
         draft = path.with_name(f".{path.name}-{os.getpid()}")
         draft.touch(0o600)

@@ -77,3 +77,10 @@ class Storage:
 
     def delete(self, key: str) -> None:
         self.path(key).unlink(missing_ok=True)
+
+    def is_writable(self) -> bool:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            return os.access(self.root, os.W_OK)
+        except OSError:
+            return False

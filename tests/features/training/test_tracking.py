@@ -4,15 +4,16 @@ import json
 import logging
 import math
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
-from mlflow.exceptions import MlflowException
 
 from astralytiq.features.training.tracking import TrackedRun, Tracker
 
@@ -32,9 +33,27 @@ RUN = TrackedRun(
 MODEL = {"model/model.npz": b"arrays", "model/manifest.json": b"{}"}
 
 
+def tracker_in(home: Path) -> Tracker:
+    return Tracker(f"sqlite:///{home}/mlflow.db", home / "mlartifacts")
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once, as the 67 migrations take two seconds."""
+    home = tmp_path_factory.mktemp("store")
+    tracker_in(home).client()
+    return home / "mlflow.db"
+
+
 @pytest.fixture
-def tracker(tmp_path: Path) -> Tracker:
-    return Tracker(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlartifacts")
+def tracker(tmp_path: Path, empty_store: Path) -> Tracker:
+    shutil.copy(empty_store, tmp_path)
+    return tracker_in(tmp_path)
+
+
+@pytest.fixture
+def new_tracker(tmp_path: Path) -> Tracker:
+    return tracker_in(tmp_path)
 
 
 def python(code: str, *arguments: object) -> "subprocess.Popen[str]":
@@ -56,6 +75,7 @@ def test_a_logged_run_is_found_with_its_params_metrics_tags_and_times(tracker: T
 
 def test_the_data_set_version_is_an_input_of_the_run(tracker: Tracker) -> None:
     found = tracker.client().get_run(tracker.log(RUN))
+    assert found.inputs is not None
     (used,) = found.inputs.dataset_inputs
     assert used.dataset.name == "events"
     assert RUN.dataset_digest.startswith(used.dataset.digest)
@@ -74,10 +94,11 @@ def test_runs_are_listed_newest_first_with_the_name_of_their_experiment(tracker:
     assert len(tracker.runs(max_results=1)) == 1
 
 
-def test_a_store_that_nobody_wrote_to_lists_no_runs_and_is_not_made(tracker: Tracker) -> None:
-    assert tracker.runs() == []
-    assert tracker.file is not None
-    assert not tracker.file.exists()
+def test_a_store_that_nobody_wrote_to_lists_no_runs_and_is_not_made(
+    new_tracker: Tracker, tmp_path: Path
+) -> None:
+    assert new_tracker.runs() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_job_logged_twice_has_one_run(tracker: Tracker) -> None:
@@ -87,9 +108,17 @@ def test_a_job_logged_twice_has_one_run(tracker: Tracker) -> None:
 
 
 def test_two_attempts_at_the_same_moment_have_one_run(tracker: Tracker) -> None:
+    start = Barrier(4)
+
+    def attempt() -> str:
+        start.wait()
+        return tracker.log(RUN, job_id="7")
+
+    tracker.log(RUN)
     with ThreadPoolExecutor(4) as pool:
-        ids = set(pool.map(lambda _: tracker.log(RUN, job_id="7"), range(8)))
-    assert len(ids) == len(tracker.runs()) == 1
+        ids = {run.result() for run in [pool.submit(attempt) for _ in range(4)]}
+    assert len(ids) == 1
+    assert len(tracker.runs()) == 2
 
 
 def test_runs_without_a_job_are_each_their_own(tracker: Tracker) -> None:
@@ -192,7 +221,8 @@ def test_an_alias_follows_our_version_even_where_mlflow_counts_differently(
     tracker.client().create_model_version("drowsy", "s3://bucket/of/another/client")
     assert tracker.register("drowsy", 2, run_id) == "3"
     tracker.set_alias("drowsy", "production", 2)
-    assert tracker.client().get_model_version_by_alias("drowsy", "production").version == "3"
+    found = tracker.client().get_model_version_by_alias("drowsy", "production")
+    assert str(found.version) == "3"
 
 
 def test_a_deleted_alias_is_gone_and_deleting_it_again_is_no_error(tracker: Tracker) -> None:
@@ -200,8 +230,8 @@ def test_a_deleted_alias_is_gone_and_deleting_it_again_is_no_error(tracker: Trac
     for _ in range(2):
         tracker.delete_alias("drowsy", "staging")
     tracker.delete_alias("no such model", "staging")
-    with pytest.raises(MlflowException):
-        tracker.client().get_model_version_by_alias("drowsy", "staging")
+    model = tracker.client().get_registered_model("drowsy")
+    assert model.aliases == {}
 
 
 def test_an_alias_of_an_unknown_version_is_refused(tracker: Tracker) -> None:
@@ -212,26 +242,27 @@ def test_an_alias_of_an_unknown_version_is_refused(tracker: Tracker) -> None:
 OPEN = """
 import sys
 from pathlib import Path
+from threading import Barrier
 from astralytiq.features.training.tracking import TrackedRun, Tracker
 tracker = Tracker(f"sqlite:///{sys.argv[1]}/mlflow.db", Path(sys.argv[1]) / "mlartifacts")
 tracker.log(TrackedRun("same", "run"), job_id=sys.argv[2])
 """
 
 
-def test_processes_that_meet_a_new_home_at_once_all_succeed_and_are_quiet(
-    tracker: Tracker, tmp_path: Path
+def test_two_processes_that_meet_a_new_home_at_once_both_succeed_and_are_quiet(
+    new_tracker: Tracker, tmp_path: Path
 ) -> None:
-    others = [python(OPEN, tmp_path, number) for number in range(3)]
-    assert [(other.communicate()[0], other.returncode) for other in others] == [("", 0)] * 3
-    assert {run["tags"]["astralytiq.job_id"] for run in tracker.runs()} == {"0", "1", "2"}
+    others = [python(OPEN, tmp_path, number) for number in range(2)]
+    assert [(other.communicate()[0], other.returncode) for other in others] == [("", 0)] * 2
+    assert {run["tags"]["astralytiq.job_id"] for run in new_tracker.runs()} == {"0", "1"}
 
 
 def test_a_store_half_made_by_a_killed_process_is_made_again(
-    tracker: Tracker, tmp_path: Path
+    new_tracker: Tracker, tmp_path: Path
 ) -> None:
     (tmp_path / "mlflow.db.new").write_bytes(b"half")
-    assert tracker.log(RUN)
-    assert not (tmp_path / "mlflow.db.new").exists()
+    assert new_tracker.log(RUN)
+    assert {file.name for file in tmp_path.iterdir()} == {"mlflow.db", "mlflow.db.lock"}
 
 
 def test_a_store_of_an_older_mlflow_is_upgraded_and_a_copy_kept(
@@ -239,8 +270,7 @@ def test_a_store_of_an_older_mlflow_is_upgraded_and_a_copy_kept(
 ) -> None:
     run_id = tracker.log(RUN)
     older = step_back(tmp_path / "mlflow.db")
-    again = Tracker(tracker.uri, tracker.artifact_root)
-    assert [run["run_id"] for run in again.runs()] == [run_id]
+    assert [run["run_id"] for run in tracker_in(tmp_path).runs()] == [run_id]
     assert (tmp_path / f"mlflow.db.{older}.bak").exists()
 
 
@@ -267,6 +297,7 @@ def test_mlflow_sends_no_telemetry_and_leaves_our_loggers_alone() -> None:
     code = """
 import logging
 from pathlib import Path
+from threading import Barrier
 from astralytiq.features.training.tracking import hush
 hush()
 import mlflow
@@ -278,8 +309,8 @@ print(is_telemetry_disabled(), [logging.getLogger(name).handlers for name in nam
 
 
 def test_mlflow_writes_no_line_to_the_log(
-    tracker: Tracker, caplog: pytest.LogCaptureFixture
+    new_tracker: Tracker, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        tracker.register("drowsy", 1, tracker.log(RUN, artifacts=MODEL))
-    assert [line for line in caplog.messages if line] == []
+        new_tracker.register("drowsy", 1, new_tracker.log(RUN, artifacts=MODEL))
+    assert caplog.messages == []

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, BigId, Entity, Versioned, new_id, utc_now
@@ -37,6 +37,16 @@ class Source(Versioned):
 
 class Run(Base):
     __tablename__ = "etl_runs"
+    # The last guard against two runs of a source at once.
+    __table_args__ = (
+        Index(
+            "uq_etl_runs_in_progress",
+            "source",
+            unique=True,
+            sqlite_where=text("status = 'in_progress'"),
+            postgresql_where=text("status = 'in_progress'"),
+        ),
+    )
 
     run_id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     source: Mapped[str] = mapped_column(index=True)
@@ -50,6 +60,12 @@ class Run(Base):
     records_updated: Mapped[int] = mapped_column(default=0)
     records_failed: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
+
+    @property
+    def duration_ms(self) -> float | None:
+        if self.end_time is None:
+            return None
+        return round((self.end_time - self.start_time).total_seconds() * 1000, 3)
 
 
 class RawPayload(Entity):
@@ -76,7 +92,11 @@ class DataRecord(Entity):
     """One normalised record, whatever source it came from."""
 
     __tablename__ = "data_records"
-    __table_args__ = (UniqueConstraint("source", "source_id"),)
+    __table_args__ = (
+        UniqueConstraint("source", "source_id"),
+        # One source's records in the order of their ids, a page at a time.
+        Index("ix_data_records_source_id", "source", "id"),
+    )
 
     source: Mapped[str]
     source_id: Mapped[str]
@@ -89,6 +109,8 @@ class DataRecord(Entity):
     category: Mapped[str | None]
     # Every unmapped field. `metadata` itself is a name that SQLAlchemy keeps.
     extra: Mapped[dict[str, Any]] = mapped_column("metadata")
+    # The same real-world thing across sources, and what decides whether a record has changed.
+    entity_id: Mapped[str] = mapped_column(index=True)
     content_hash: Mapped[str]
     run_id: Mapped[str] = mapped_column(index=True)
     # Where its payload stands: the row of the raw table of its kind, and the place in the batch.

@@ -1,0 +1,64 @@
+# Two commands on a fresh machine: `make up` and `make test`. They need Python 3.11 or newer and a
+# package index; everything else is fetched into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= astralytiq-home
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install up demo down test check format lint types contracts bench lock
+
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## make .venv with everything, development tools too
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null; then ln -sf "$$(command -v uv)" $(BIN)/uv; \
+		else $(BIN)/python -m pip install --quiet uv; fi
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+up: install ## start everything on http://127.0.0.1:8000 (ARGS="--port 9000")
+	@$(BIN)/astralytiq up --home $(HOME_DIR) $(ARGS)
+
+demo: install ## the same, with example content and the three demo accounts
+	@$(BIN)/astralytiq demo --home $(HOME_DIR) $(ARGS)
+
+down: ## stop the server of this home
+	@if test -f $(HOME_DIR)/server.pid; then kill "$$(cat $(HOME_DIR)/server.pid)" && echo "stopped"; \
+		else echo "no server runs on $(HOME_DIR)"; fi
+
+test: install ## run all tests on SQLite and PostgreSQL, with coverage
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+check: lint types contracts ## what must hold before the tests: format, lint, types, contracts
+
+format: install ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy src tests bench examples
+
+contracts: install
+	$(BIN)/lint-imports
+
+bench: install ## measure start, memory and help
+	$(BIN)/python bench/start.py
+
+lock: ## compile requirements.lock anew from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --generate-hashes --group dev pyproject.toml -o requirements.lock

@@ -1,0 +1,1 @@
+"""Reading, paging and normalising of records: computation only."""

@@ -1,0 +1,189 @@
+"""From a payload, whatever its source, to the fields of one record.
+
+`source_id` is the text of the primary key; of several fields, a JSON list of their texts; without
+a primary key, the content hash. `content_hash` is the SHA-256 of all fields as canonical JSON.
+`entity_id` names the same real-world thing across sources: the SHA-256 of its normalised address
+(`normal_url`) if it has one, else of source and source_id.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import msgspec
+
+from astralytiq.engines.etl.paths import pick, tree_of, without
+from astralytiq.engines.etl.values import as_moment, as_text
+
+FIELDS = ("title", "description", "content", "author", "published_at", "url", "category")
+LONGEST_ID = 500
+DEFAULT_PORTS = {"http": 80, "https": 443}
+NUL = b"\\u0000"
+
+Fields = dict[str, Any]
+canonical = msgspec.json.Encoder(order="deterministic")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Something in a record's place that is no record: a ragged row, a number in a list."""
+
+    reason: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A payload that could not become a record; `position` counts from 0 within its batch."""
+
+    position: int
+    reason: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """What became of one batch; of records with one source_id only the last is left."""
+
+    records: list[Fields]
+    rejects: list[Rejected]
+
+
+class Normaliser:
+    """Turns payloads of one source into records.
+
+    A field of a record that `mapping` does not name takes the payload's field of its own name.
+    Every payload field that is not mapped goes to `metadata`, through `convert`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        mapping: Mapping[str, str],
+        primary_key: Iterable[str] = (),
+        convert: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.source = source
+        self.paths = {field: mapping.get(field, field) for field in FIELDS}
+        self.primary_key = tuple(primary_key)
+        self.convert = convert
+        self._nested = any("." in path for path in self.paths.values())
+        self._taken = frozenset(self.paths.values())
+
+    def batch(self, payloads: Iterable[Any]) -> Normalised:
+        records: dict[str, Fields] = {}
+        rejects: list[Rejected] = []
+        for position, payload in enumerate(payloads):
+            try:
+                record = self.one(payload)
+            except ValueError as fault:
+                rejects.append(Rejected(position, str(fault), storable(as_object(payload))))
+                continue
+            record["raw_position"] = position
+            records[record["source_id"]] = record
+        return Normalised(list(records.values()), rejects)
+
+    def one(self, payload: Any) -> Fields:
+        """The record of a payload, or ValueError with the reason."""
+        if isinstance(payload, Broken):
+            raise ValueError(payload.reason)
+        if not isinstance(payload, dict):
+            raise ValueError("is not an object with named fields")
+        record = self._mapped(payload)
+        record["metadata"] = self._metadata(payload)
+        content = canonical.encode(record)
+        refuse_nul(content)
+        record["content_hash"] = digest = hashlib.sha256(content).hexdigest()
+        record["source"] = self.source
+        record["source_id"] = self._key(payload) if self.primary_key else digest
+        record["entity_id"] = entity_id(self.source, record["source_id"], record["url"])
+        return record
+
+    def _mapped(self, payload: dict[str, Any]) -> Fields:
+        record: Fields = {}
+        for field, path in self.paths.items():
+            value = payload.get(path) if "." not in path else pick(payload, path)
+            if value is None or value == "":
+                record[field] = None
+                continue
+            try:
+                record[field] = as_moment(value) if field == "published_at" else as_text(value)
+            except ValueError as fault:
+                raise ValueError(f"{field} (from {path!r}): {fault}") from None
+        return record
+
+    def _metadata(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if self._nested:
+            payload, taken = without(payload, tree_of(payload, self._taken)), frozenset[str]()
+        else:
+            taken = self._taken
+        convert = self.convert
+        if convert is None:
+            return {name: value for name, value in payload.items() if name not in taken}
+        return {name: convert(value) for name, value in payload.items() if name not in taken}
+
+    def _key(self, payload: dict[str, Any]) -> str:
+        parts = [key_part(path, pick(payload, path)) for path in self.primary_key]
+        key = parts[0] if len(parts) == 1 else canonical.encode(parts).decode()
+        if len(key) > LONGEST_ID:
+            raise ValueError(f"the primary key has more than {LONGEST_ID} characters")
+        return key
+
+
+def key_part(path: str, value: Any) -> str:
+    try:
+        text = as_text(value)
+    except ValueError as fault:
+        raise ValueError(f"primary key {path!r}: {fault}") from None
+    if text is None:
+        raise ValueError(f"primary key {path!r} is missing or empty")
+    return text
+
+
+def refuse_nul(content: bytes) -> None:
+    """PostgreSQL's text holds no NUL character, so that no database of ours takes one."""
+    if NUL in content and NUL in content.replace(b"\\\\", b""):
+        raise ValueError("contains a NUL character")
+
+
+def as_object(payload: Any) -> dict[str, Any]:
+    if isinstance(payload, Broken):
+        return payload.payload
+    return payload if isinstance(payload, dict) else {"value": payload}
+
+
+def storable(value: Any) -> Any:
+    """The payload of a reject with NUL shown as U+FFFD; the raw payload keeps it."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {storable(key): storable(item) for key, item in value.items()}
+    return value
+
+
+def entity_id(source: str, source_id: str, url: str | None) -> str:
+    name = (normal_url(url) if url else None) or f"{source}\n{source_id}"
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def normal_url(url: str) -> str | None:
+    """One spelling of a web address; None if it is none.
+
+    http and https are the same; host in lower case without default port or sign-in; no fragment,
+    no final slash, no `utm_` parameters, the others sorted.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        scheme, port = parts.scheme.lower(), parts.port
+    except ValueError:
+        return None
+    if scheme not in DEFAULT_PORTS or not parts.hostname:
+        return None
+    host = parts.hostname if port in (None, DEFAULT_PORTS[scheme]) else f"{parts.hostname}:{port}"
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode(sorted(pair for pair in asked if not pair[0].lower().startswith("utm_")))
+    return f"https://{host}{parts.path.rstrip('/')}" + (f"?{query}" if query else "")

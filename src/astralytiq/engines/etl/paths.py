@@ -1,0 +1,85 @@
+"""Finding things inside a JSON document."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+
+# A tree of the mapped fields: None is a field taken whole, a branch one taken in part.
+Taken = dict[str, "Taken | None"]
+
+
+def fault_in(expression: str) -> str | None:
+    """Why this is no JMESPath expression; None when it is one."""
+    try:
+        jmespath.compile(expression)
+    except JMESPathError as error:
+        return str(error)
+    return None
+
+
+def search(expression: str, document: Any) -> Any:
+    try:
+        return jmespath.search(expression, document)
+    except JMESPathError as error:
+        raise ValueError(f"{expression!r} does not fit the answer: {error}") from None
+
+
+def records_in(document: Any, records_path: str | None, *, first_page: bool = True) -> list[Any]:
+    """The records of one answer. Nothing at `records_path` is an end, but never a beginning."""
+    found = search(records_path, document) if records_path else document
+    if isinstance(found, list):
+        return found
+    if records_path is None:
+        fields = ", ".join(document) if isinstance(document, dict) else ""
+        raise ValueError(f"the answer is not a list: set records_path (its fields: {fields})")
+    if found is None:
+        if first_page:
+            raise ValueError(f"records_path {records_path!r} finds nothing in the answer")
+        return []
+    return [found]
+
+
+def pick(payload: Mapping[str, Any], path: str) -> Any:
+    """The value of a field named exactly so, or else the walk `a.b.0`; None where it ends."""
+    if path in payload:
+        return payload[path]
+    found: Any = payload
+    for step in path.split("."):
+        if isinstance(found, Mapping):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return found
+
+
+def tree_of(payload: Mapping[str, Any], taken: Iterable[str]) -> Taken:
+    """Which parts of `payload` the paths take. A path into a list takes nothing away."""
+    tree: Taken = {}
+    for path in taken:
+        branch, here = tree, payload
+        steps = [path] if path in payload else path.split(".")
+        for step in steps[:-1]:
+            inner = here.get(step)
+            if not isinstance(inner, Mapping):
+                break
+            here, below = inner, branch.setdefault(step, {})
+            if below is None:
+                break
+            branch = below
+        else:
+            branch[steps[-1]] = None
+    return tree
+
+
+def without(payload: Mapping[str, Any], tree: Taken) -> dict[str, Any]:
+    """A copy of `payload` without the parts in `tree`; a branch that is left empty goes too."""
+    left = {key: value for key, value in payload.items() if key not in tree}
+    for key, below in tree.items():
+        inner = payload.get(key)
+        if below is not None and isinstance(inner, Mapping) and (rest := without(inner, below)):
+            left[key] = rest
+    return left

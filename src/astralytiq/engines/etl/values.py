@@ -1,0 +1,100 @@
+"""What a single value becomes: text, number, moment or nothing.
+
+Each function answers a value or raises ValueError with words for the person who mends the source.
+"""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?P<rest>\.\d+)?(?P<power>[eE][+-]?\d{1,3})?", re.ASCII)
+NUMBER_STARTS = frozenset("-0123456789")
+SAFE_DIGITS = 15  # every decimal of so many digits comes back unchanged from a 64-bit float
+SMALLEST, LARGEST = -(2**63), 2**63 - 1
+MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+EPOCH_TEXT = re.compile(r"\d{10}|\d{13}", re.ASCII)
+
+
+def from_csv(text: str) -> str | int | float | None:
+    """A CSV cell as JSON would hold it.
+
+    Empty is null. A number is what JSON writes as one and a machine holds exactly: no leading
+    zero or plus or space, an integer of 64 bits, a decimal of at most 15 digits. All else ("007",
+    " 1", "-0", "nan", "1,5", a 20-digit number) stays the text it is.
+    """
+    if not text:
+        return None
+    if text[0] not in NUMBER_STARTS:
+        return text
+    found = NUMBER.fullmatch(text)
+    if found is None:
+        return text
+    if found["rest"] or found["power"]:
+        return exact_float(text)
+    return exact_integer(text)
+
+
+def exact_integer(text: str) -> int | str:
+    if len(text) > 20 or text == "-0":
+        return text
+    number = int(text)
+    return number if SMALLEST <= number <= LARGEST else text
+
+
+def exact_float(text: str) -> float | str:
+    mantissa = text.lower().partition("e")[0]
+    digits = mantissa.lstrip("-").replace(".", "").lstrip("0")
+    number = float(text)
+    lost = abs(number) == float("inf") or (number == 0 and bool(digits))
+    return text if lost or len(digits) > SAFE_DIGITS else number
+
+
+def as_text(value: Any) -> str | None:
+    """Text as it is, numbers and truth values as JSON writes them, empty as null."""
+    if isinstance(value, str):
+        return value or None
+    if value is None:
+        return None
+    if isinstance(value, (dict, list)):
+        raise ValueError(f"is {kind_of(value)} where text belongs: map a field inside it")
+    return msgspec.json.encode(value).decode()
+
+
+def as_moment(value: Any) -> datetime | None:
+    """ISO 8601, the dates of e-mail and feeds, or seconds or milliseconds since 1970.
+
+    Without a time zone it is UTC.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"is {kind_of(value)}, not a time")
+    try:
+        moment = parsed(value.strip()) if isinstance(value, str) else from_epoch(value)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return aware.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        shown = str(value)[:40]
+        raise ValueError(f"{shown!r} is not a time: use ISO 8601, as 2026-01-31T08:00Z") from None
+
+
+def parsed(text: str) -> datetime:
+    if EPOCH_TEXT.fullmatch(text):
+        return from_epoch(int(text))
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return parsedate_to_datetime(text)
+
+
+def from_epoch(number: float) -> datetime:
+    seconds = number / 1000 if abs(number) >= MILLISECONDS_FROM else number
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def kind_of(value: Any) -> str:
+    names = {dict: "an object", list: "a list", bool: "a truth value", str: "text"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,1 @@
+"""Model adapters: one contract to train, evaluate, save, load and predict, without pickle."""

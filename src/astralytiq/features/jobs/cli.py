@@ -1,0 +1,46 @@
+"""Commands for background jobs."""
+
+import typer
+
+from astralytiq.terminal import AsJson, connected, examples, follow, group, show, show_one
+
+app = group("job", "Background jobs: list, show, follow, stop, try again.")
+
+COLUMNS = ("job_id", "kind", "status", "progress", "phase", "created_at", "error")
+
+
+@app.command("list")
+@examples("astralytiq job list")
+def list_jobs(context: typer.Context, status: str = "", as_json: AsJson = False) -> None:
+    """List jobs, newest first."""
+    with connected(context) as client:
+        found = client.get("/jobs", params={"status": status} if status else {})
+        show(found, COLUMNS, as_json=as_json)
+
+
+@app.command("show")
+def show_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
+    """Show one job with its history."""
+    with connected(context) as client:
+        show_one(client.get(f"/jobs/{job_id}"), as_json=as_json)
+
+
+@app.command("follow")
+def follow_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
+    """Wait for a job to end; exit code 1 if it failed."""
+    with connected(context) as client:
+        show_one(follow(client, job_id, "job"), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
+    """Ask a job to stop at its next step."""
+    with connected(context) as client:
+        show_one(client.post(f"/jobs/{job_id}/cancel"), as_json=as_json)
+
+
+@app.command("retry")
+def retry_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
+    """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
+    with connected(context) as client:
+        show_one(client.post(f"/jobs/{job_id}/retry"), as_json=as_json)

@@ -1,0 +1,92 @@
+"""The API inside a command's own process: no server needed, the same doors, the same rules."""
+
+import asyncio
+import getpass
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any, TypeVar
+
+import httpx2
+
+from astralytiq import home, wiring
+from astralytiq.app import create_app
+from astralytiq.client import Client
+from astralytiq.core import executor
+from astralytiq.core.resources import Resources
+from astralytiq.core.settings import Settings
+from astralytiq.features.accounts import service as accounts
+
+Result = TypeVar("Result")
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Client]:
+    """A client of the local home, as a named local administrator.
+
+    Jobs run in this process too, unless a server on the same home is there to run them.
+    """
+    home.prepare(settings)
+    own_jobs = not home.is_served(settings)
+    with Background() as background:
+        app = create_app(
+            settings,
+            setup=[migrate_and_admit],
+            companions=[run_jobs] if own_jobs else [],
+        )
+        background.enter(app.router.lifespan_context(app))
+        token = background.run(accounts.local_token(app.state.resources, getpass.getuser()))
+        transport = LocalTransport(httpx2.ASGITransport(app), background)
+        with Client("http://localhost", token, transport=transport) as client:
+            yield client
+
+
+async def migrate_and_admit(resources: Resources) -> None:
+    await home.migrate(resources)
+    await accounts.ensure_admin(resources)
+
+
+async def run_jobs(resources: Resources) -> None:
+    wiring.load_jobs()
+    owner = f"{home.instance(resources.settings)}:command"
+    await executor.run_forever(resources, owner, asyncio.Event())
+
+
+class Background:
+    """An event loop in a thread, for synchronous callers."""
+
+    def __enter__(self) -> "Background":
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="local", daemon=True)
+        self.thread.start()
+        self.stack = AsyncExitStack()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self.stack.aclose())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+
+    def enter(self, context: Any) -> Any:
+        return self.run(self.stack.enter_async_context(context))
+
+
+class LocalTransport(httpx2.BaseTransport):
+    """Hands a synchronous client's requests to the application in the background loop."""
+
+    def __init__(self, inner: httpx2.ASGITransport, background: Background) -> None:
+        self.inner = inner
+        self.background = background
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        return self.background.run(self.answer(request, request.read()))
+
+    async def answer(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
+        copy = httpx2.Request(request.method, request.url, headers=request.headers, content=body)
+        response = await self.inner.handle_async_request(copy)
+        content = await response.aread()
+        return httpx2.Response(response.status_code, headers=response.headers, content=content)

@@ -1,0 +1,113 @@
+"""Serves the API: embedded (workers and clockwork beside it) or on its own."""
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import uvicorn
+from fastapi import FastAPI
+
+from astralytiq import home, onboarding
+from astralytiq.app import create_app
+from astralytiq.core import logging as our_logging
+from astralytiq.core import scheduler, supervisor
+from astralytiq.core.resources import Resources
+from astralytiq.core.settings import Settings
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 15
+
+
+class ServeError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+class Server(uvicorn.Server):
+    """Says when it is ready, and tells the readiness door when it begins to stop."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.house = app
+        self.announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self.announce()
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        self.house.state.stopping = True
+        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+
+
+def serve_embedded(settings: Settings, *, demo: bool = False, empty: bool = False) -> None:
+    """Everything in one go on one home: API, workers, schedules. Returns when told to stop."""
+    our_logging.configure(settings.log_level)
+    home.prepare(settings)
+    with home.held(settings):
+        welcome = onboarding.Welcome(settings)
+        setup = partial(onboarding.set_up, welcome=welcome, demo=demo, empty=empty)
+        run(settings, [setup], [scheduler.run_forever, keep_workers], welcome.line)
+
+
+def serve_api(settings: Settings) -> None:
+    """The API alone; workers and the scheduler run as processes of their own."""
+    our_logging.configure(settings.log_level)
+    home.prepare(settings)
+    run(settings, [home.migrate], [], onboarding.Welcome(settings).line)
+
+
+async def keep_workers(resources: Resources) -> None:
+    settings = resources.settings
+    command = supervisor.python_module("astralytiq.worker")
+    command += ["--supervised", "--home", str(settings.home)]
+    await supervisor.run_forever(resources, command, home.instance(settings))
+
+
+def run(
+    settings: Settings,
+    setup: list[Callable[[Resources], Awaitable[None]]],
+    companions: list[Callable[[Resources], Awaitable[None]]],
+    line: Callable[[int], str],
+) -> None:
+    with listening(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        app = create_app(settings, setup=setup, companions=companions)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        server = Server(config, app, lambda: say(line(port)))
+        asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
+    if not server.started:
+        raise ServeError("The server could not start; the lines above say why.")
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """Take the port before anything slow happens, so that a taken one is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ServeError(
+            f"{host}:{port} cannot be used ({error.strerror}): stop what listens there, "
+            "or choose another with --port."
+        ) from None
+    listener.listen(2048)
+    return listener
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,56 @@
+"""Runs jobs: the supervised worker process beside the API, or one on a machine of its own."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from astralytiq import wiring
+from astralytiq.core import executor, logging
+from astralytiq.core.resources import opened
+from astralytiq.core.settings import Settings
+
+
+async def work(settings: Settings, owner: str) -> None:
+    wiring.load_tables()
+    wiring.load_jobs()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with opened(settings) as resources:
+        await executor.run_forever(resources, owner, stop)
+
+
+def die_with_parent() -> None:
+    """End at once when the supervisor is gone: its successor takes our leases back right away.
+
+    The supervisor holds the other end of our standard input; however it dies, the pipe closes.
+    """
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(1024):
+            pass
+        os._exit(3)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m astralytiq.worker", description=__doc__)
+    parser.add_argument("--home", type=Path, help="the home folder (default: ASTRALYTIQ_HOME)")
+    parser.add_argument("--owner", default=f"worker:{os.getpid()}", help="the name in its leases")
+    parser.add_argument("--supervised", action="store_true", help="end when standard input closes")
+    given = parser.parse_args(arguments)
+    settings = Settings(astralytiq_home=given.home) if given.home else Settings()
+    logging.configure(settings.log_level)
+    if given.supervised:
+        die_with_parent()
+    asyncio.run(work(settings.checked(), given.owner))
+
+
+if __name__ == "__main__":
+    main()

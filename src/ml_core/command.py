@@ -1,0 +1,120 @@
+"""What ``python -m ml_core.decision_tree`` and ``… random_forest`` do: train on a CSV and score."""
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.table import Table, read_table
+from ml_core.tree_classifier import MaxFeatures, TreeClassifier
+
+BAD_INPUT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    module: str
+    title: str
+    make: Callable[..., TreeClassifier]
+    has_n_estimators: bool = False
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong argument with one line instead of the usage and a line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (see --help)")
+
+
+def run(command: Command, argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 with one line on stderr."""
+    try:
+        options = vars(_parser(command).parse_args(argv))
+        report = _train_and_score(command, options)
+    except ValueError as error:
+        line = " ".join(str(error).split())
+        sys.stderr.write(f"{command.module}: {line}\n")
+        return BAD_INPUT
+    sys.stdout.write(report)
+    return 0
+
+
+def _parser(command: Command) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"python -m {command.module}",
+        description=f"{command.title}: train on a part of a CSV file and score on both parts.",
+    )
+    add = parser.add_argument
+    add("--data", required=True, metavar="FILE", help="CSV file with a line of column names")
+    add("--target", required=True, metavar="COLUMN", help="column of the classes, text or numbers")
+    if command.has_n_estimators:
+        add("--n-estimators", type=int, default=100, metavar="N", help="trees (100)")
+    add("--criterion", default="gini", help="gini (the default) or entropy")
+    add("--max-depth", type=int, metavar="N", help="splits from root to leaf at most (no limit)")
+    add("--min-samples-split", type=int, default=2, metavar="N", help="rows to split a node (2)")
+    add("--min-samples-leaf", type=int, default=1, metavar="N", help="rows in each leaf (1)")
+    standard = "sqrt" if command.has_n_estimators else "all"
+    drawn = f"features drawn per node: sqrt, log2, all, a number or a share ({standard})"
+    add("--max-features", type=_max_features, default=standard, metavar="M", help=drawn)
+    add("--test-size", type=float, default=0.2, metavar="SHARE", help="held back to test (0.2)")
+    add("--random-state", type=int, default=42, metavar="SEED", help="seed of all chance (42)")
+    return parser
+
+
+def _max_features(text: str) -> MaxFeatures:
+    if text in ("all", "none"):
+        return None
+    if text in ("sqrt", "log2"):
+        return text
+    return float(text) if "." in text else int(text)
+
+
+# argparse names a converter in its message: "invalid number of features value: 'x'".
+_max_features.__name__ = "number of features"
+
+
+def _train_and_score(command: Command, options: dict[str, Any]) -> str:
+    path, target = options.pop("data"), options.pop("target")
+    test_size = options.pop("test_size")
+    model = command.make(**options)
+    model.check_params()
+    table = read_table(path, target)
+    train, test = _train_and_test_rows(len(table.labels), test_size, options["random_state"])
+    model.fit(table.features[train], table.labels[train])
+    lines = [_summary(command.title, path, table), *_left_out(table)]
+    for name, rows in (("Train", train), ("Test", test)):
+        accuracy = model.score(table.features[rows], table.labels[rows])
+        lines.append(f"{name} accuracy: {accuracy:.4f} ({rows.size} rows)")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _summary(title: str, path: str, table: Table) -> str:
+    n_rows, n_features = table.features.shape
+    n_classes = np.unique(table.labels).size
+    return f"{title} on {path}: {n_rows} rows, {n_features} features, {n_classes} classes"
+
+
+def _left_out(table: Table) -> list[str]:
+    if not table.left_out:
+        return []
+    reasons = ", ".join(f"{name} ({reason})" for name, reason in table.left_out.items())
+    return [f"Left out: {reasons}"]
+
+
+def _train_and_test_rows(
+    n_rows: int, test_size: float, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    if not 0.0 < test_size < 1.0:
+        raise ValueError(f"--test-size must lie between 0 and 1, got {test_size}")
+    if n_rows < 2:
+        raise ValueError("at least 2 rows are needed, one to train on and one to test with")
+    n_test = min(n_rows - 1, math.ceil(n_rows * test_size))
+    # A fixed key beside the seed: the model is drawn from the seed itself, and the same random
+    # numbers must not decide both which rows it sees and what it does with them.
+    order = np.random.default_rng([seed, 1]).permutation(n_rows)
+    return order[n_test:], order[:n_test]

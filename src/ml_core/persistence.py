@@ -1,0 +1,223 @@
+"""Models as bytes, without pickle: loading a file never runs anything that is written in it.
+
+A file is, with all numbers little-endian::
+
+    8 bytes   magic
+    4 bytes   format version, unsigned
+    4 bytes   length of the header, unsigned
+    32 bytes  SHA-256 of the header
+    header    JSON: class, params, facts, arrays [{name, dtype, shape, offset}],
+              payload {bytes, sha256}
+    payload   the arrays' bytes, each beginning at a multiple of 8
+
+The hashes find damage, not malice: whoever changes a file can also change its hashes. So whatever
+is read is checked as well, and each class checks its own arrays in ``_restore``. The same model
+gives the same bytes: keys are sorted, gaps are zeros, and neither time nor place is recorded.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.decision_tree import DecisionTreeClassifier
+from ml_core.random_forest import RandomForestClassifier
+from ml_core.tree_classifier import TreeClassifier
+from ml_core.trees import FOREST_ARRAYS
+
+# The first byte is not text and the line ends would not survive a transfer "as text".
+MAGIC = b"\x93MLC\r\n\x1a\n"
+VERSION = 1
+
+_PREFIX = struct.Struct("<8sII32s")
+_ALIGNMENT = 8
+
+_FOREST_DTYPES = dict(zip(FOREST_ARRAYS, ("<i4", "<f8", "<i4", "<i4", "<i8", "<i4"), strict=True))
+_TREE_DTYPES = {**_FOREST_DTYPES, "importances": "<f8"}
+
+# What a file may name as its class, with the arrays that class must find.
+_CLASSES: dict[str, tuple[type[TreeClassifier], dict[str, str]]] = {
+    "DecisionTreeClassifier": (DecisionTreeClassifier, _TREE_DTYPES),
+    "RandomForestClassifier": (RandomForestClassifier, _TREE_DTYPES),
+}
+
+
+def save(estimator: TreeClassifier, file: str | PathLike[str] | BinaryIO) -> None:
+    """Write a fitted estimator to a path or to a file open for writing bytes.
+
+    Raises
+    ------
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If it is of a class that has no file form, or has a parameter that JSON cannot hold.
+    """
+    content = dumps(estimator)
+    if isinstance(file, str | PathLike):
+        Path(file).write_bytes(content)
+    else:
+        file.write(content)
+
+
+def load(file: str | PathLike[str] | BinaryIO) -> TreeClassifier:
+    """Read an estimator from a path or from a file open for reading bytes.
+
+    Raises
+    ------
+    ValueError
+        As `loads`.
+    """
+    return loads(Path(file).read_bytes() if isinstance(file, str | PathLike) else file.read())
+
+
+def dumps(estimator: TreeClassifier) -> bytes:
+    """A fitted estimator as bytes; raises what `save` raises."""
+    name = type(estimator).__name__
+    if name not in _CLASSES or type(estimator) is not _CLASSES[name][0]:
+        raise ValueError(f"{name} has no file form; one of {sorted(_CLASSES)} has")
+    facts, arrays = estimator._state()
+    entries, payload = _packed(arrays, _CLASSES[name][1])
+    header = {
+        "class": name,
+        "params": {key: _plain(key, value) for key, value in estimator.get_params().items()},
+        "facts": facts,
+        "arrays": entries,
+        "payload": {"bytes": len(payload), "sha256": hashlib.sha256(payload).hexdigest()},
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+    # Spaces end the header, so that the payload begins aligned.
+    text += b" " * (-(_PREFIX.size + len(text)) % _ALIGNMENT)
+    digest = hashlib.sha256(text).digest()
+    return _PREFIX.pack(MAGIC, VERSION, len(text), digest) + text + payload
+
+
+def loads(content: bytes) -> TreeClassifier:
+    """The estimator that `dumps` gave these bytes for.
+
+    Raises
+    ------
+    ValueError
+        If they are not a model, are of an unknown version or class, are cut short or damaged, or
+        describe a model that could not have been fitted (as a forged file might).
+    """
+    header, payload = _checked_parts(content)
+    estimator, dtypes = _new_estimator(header)
+    arrays = _unpacked(header.get("arrays"), dtypes, payload)
+    facts = header.get("facts")
+    if not isinstance(facts, dict):
+        raise ValueError("the model's header has no facts")
+    estimator._restore(facts, arrays)
+    return estimator
+
+
+def _plain(name: str, value: object) -> object:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or isinstance(plain, bool | int | float | str):
+        return plain
+    raise ValueError(f"the parameter {name}={value!r} cannot be saved")
+
+
+def _packed(
+    arrays: Mapping[str, NDArray[Any]], dtypes: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], bytes]:
+    entries: list[dict[str, Any]] = []
+    payload = bytearray()
+    for name, dtype in dtypes.items():
+        array = arrays[name]
+        entry = {"name": name, "dtype": dtype, "shape": list(array.shape), "offset": len(payload)}
+        entries.append(entry)
+        payload += array.astype(dtype).tobytes()
+        payload += bytes(-len(payload) % _ALIGNMENT)
+    return entries, bytes(payload)
+
+
+def _checked_parts(content: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the payload, both whole."""
+    if content[: len(MAGIC)] != MAGIC[: len(content)] or not content:
+        raise ValueError("this is not an ml_core model")
+    if len(content) < _PREFIX.size:
+        raise ValueError("the model is cut short")
+    _, version, length, digest = _PREFIX.unpack_from(content)
+    if version != VERSION:
+        raise ValueError(f"the model has format version {version}, but only {VERSION} is known")
+    text = content[_PREFIX.size : _PREFIX.size + length]
+    if len(text) < length:
+        raise ValueError("the model is cut short")
+    if hashlib.sha256(text).digest() != digest:
+        raise ValueError("the model's header is damaged: its SHA-256 differs")
+    header = _parsed(text)
+    payload = content[_PREFIX.size + length :]
+    _check_payload(payload, header.get("payload"))
+    return header, payload
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the model's header is not JSON") from error
+    if not isinstance(header, dict):
+        raise ValueError("the model's header is not a JSON object")
+    return header
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_payload(payload: bytes, expected: object) -> None:
+    if not isinstance(expected, dict) or not isinstance(expected.get("bytes"), int):
+        raise ValueError("the model's header does not describe its payload")
+    if len(payload) < expected["bytes"]:
+        raise ValueError("the model is cut short")
+    if len(payload) > expected["bytes"]:
+        raise ValueError("the model is followed by something else")
+    if hashlib.sha256(payload).hexdigest() != expected.get("sha256"):
+        raise ValueError("the model's payload is damaged: its SHA-256 differs")
+
+
+def _new_estimator(header: Mapping[str, Any]) -> tuple[TreeClassifier, dict[str, str]]:
+    name = header.get("class")
+    if not isinstance(name, str) or name not in _CLASSES:
+        raise ValueError(f"the model is of the unknown class {name!r}")
+    make, dtypes = _CLASSES[name]
+    params = header.get("params")
+    estimator = make()
+    if not isinstance(params, dict) or set(params) != set(estimator.get_params()):
+        raise ValueError(f"the model's parameters are not those of {name}")
+    return estimator.set_params(**params), dtypes
+
+
+def _unpacked(
+    entries: object, dtypes: Mapping[str, str], payload: bytes
+) -> dict[str, NDArray[Any]]:
+    if not isinstance(entries, list) or len(entries) != len(dtypes):
+        raise ValueError("the model does not hold the arrays of its class")
+    arrays: dict[str, NDArray[Any]] = {}
+    for entry, (name, dtype) in zip(entries, dtypes.items(), strict=True):
+        if not isinstance(entry, dict) or (entry.get("name"), entry.get("dtype")) != (name, dtype):
+            raise ValueError(f"the model's array {name!r} is missing or of another type")
+        arrays[name] = _array(entry, np.dtype(dtype), payload)
+    return arrays
+
+
+def _array(entry: Mapping[str, Any], dtype: np.dtype[Any], payload: bytes) -> NDArray[Any]:
+    shape: Any = entry.get("shape")
+    offset: Any = entry.get("offset")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= 2:
+        raise ValueError(f"the model's array {entry['name']!r} has no shape")
+    if not all(type(number) is int and number >= 0 for number in [*shape, offset]):
+        raise ValueError(f"the model's array {entry['name']!r} has an impossible place")
+    count = math.prod(shape)
+    if offset + count * dtype.itemsize > len(payload):
+        raise ValueError(f"the model's array {entry['name']!r} goes beyond the payload")
+    # A copy, so that the arrays have this machine's byte order and do not hold on to the file.
+    line = np.frombuffer(payload, dtype, count, offset).astype(dtype.newbyteorder("="))
+    return line.reshape(shape)

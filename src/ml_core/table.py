@@ -1,0 +1,110 @@
+"""A CSV file as numbers and labels, read with the standard library."""
+
+import csv
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Columns = dict[str, list[str]]
+
+
+class TableError(ValueError):
+    """The file cannot be used; the message says why in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``left_out`` gives for each column that is no feature the reason."""
+
+    features: NDArray[np.float64]
+    feature_names: list[str]
+    labels: NDArray[Any]
+    left_out: dict[str, str]
+
+
+def read_table(path: str, target: str) -> Table:
+    """Read the numeric columns as features and the column ``target`` as labels.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be read as a table, or has no such column, no row or no numeric column.
+    """
+    columns = _read_columns(path)
+    if target not in columns:
+        raise TableError(f"{path} has no column {target!r}; it has: {', '.join(columns)}")
+    labels = _labels(path, target, columns.pop(target))
+    features: dict[str, list[float]] = {}
+    left_out: dict[str, str] = {}
+    for name, cells in columns.items():
+        numbers = _numbers(cells)
+        if numbers is None:
+            left_out[name] = _why_not_numeric(cells)
+        else:
+            features[name] = numbers
+    if not features:
+        raise TableError(f"{path} has no numeric column beside {target!r} to learn from")
+    return Table(np.array(list(features.values())).T, list(features), labels, left_out)
+
+
+def _read_columns(path: str) -> Columns:
+    try:
+        # utf-8-sig drops the mark that spreadsheets put before the first column's name.
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            return _columns(path, csv.reader(file, strict=True))
+    except OSError as error:
+        raise TableError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is not UTF-8 text") from error
+    except csv.Error as error:
+        raise TableError(f"{path} is not a CSV file: {error}") from error
+
+
+def _columns(path: str, reader: Any) -> Columns:
+    names: list[str] = [name.strip() for name in next(reader, [])]
+    if not names:
+        raise TableError(f"{path} is empty")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise TableError(f"{path} has two columns named {twice!r}")
+    rows: list[list[str]] = []
+    for row in reader:
+        if row and len(row) != len(names):
+            raise TableError(
+                f"{path}, line {reader.line_num}: {len(row)} cells, but {len(names)} column names"
+            )
+        if row:
+            rows.append(row)
+    if not rows:
+        raise TableError(f"{path} has no rows below its column names")
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _labels(path: str, target: str, cells: list[str]) -> NDArray[Any]:
+    empty = sum(not cell.strip() for cell in cells)
+    if empty:
+        raise TableError(f"{path}: the target column {target!r} is empty in {empty} rows")
+    numbers = _numbers(cells)
+    return np.array([cell.strip() for cell in cells] if numbers is None else numbers)
+
+
+def _numbers(cells: list[str]) -> list[float] | None:
+    """All cells as finite numbers, or None."""
+    try:
+        numbers = [float(cell) for cell in cells]
+    except ValueError:
+        return None
+    # Python reads 1_000 as a number; in a data file it is more likely a code.
+    if any("_" in cell for cell in cells) or not all(map(math.isfinite, numbers)):
+        return None
+    return numbers
+
+
+def _why_not_numeric(cells: list[str]) -> str:
+    filled = [cell for cell in cells if cell.strip()]
+    if not filled or len(filled) == len(cells) or _numbers(filled) is None:
+        return "not numeric" if filled else "empty"
+    return f"empty in {len(cells) - len(filled)} rows"

@@ -1,0 +1,158 @@
+"""What the decision tree and the random forest share: both are forests, one of a single tree."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ml_core.base import Classifier
+from ml_core.criteria import CRITERIA, Criterion
+from ml_core.growing import Rules
+from ml_core.trees import FOREST_ARRAYS, LEAF, Forest, Tree
+from ml_core.validation import (
+    check_integer,
+    check_n_features,
+    check_X,
+    features_per_node,
+)
+
+MaxFeatures = str | int | float | None
+
+_INTEGER_TYPES = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+_LABEL_TYPES = ("bool", "float64", "str", *_INTEGER_TYPES)
+
+
+class TreeClassifier(Classifier):
+    """Everything but `__init__` and `fit`."""
+
+    criterion: str
+    max_depth: int | None
+    min_samples_split: int
+    min_samples_leaf: int
+    max_features: MaxFeatures
+    random_state: int | None
+
+    feature_importances_: NDArray[np.float64]
+    _forest: Forest
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        raise NotImplementedError
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The share of each class, (n_rows, n_classes) in the order of `classes_`.
+
+        Costs O(rows x trees x depth).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has NaN, infinity or another number of columns than `fit` saw.
+        """
+        self._check_is_fitted()
+        matrix = check_X(X)
+        check_n_features(matrix, self.n_features_in_, self)
+        return self._forest.predict_proba(matrix)
+
+    def _rules(self, n_features: int) -> Rules:
+        self.check_params()
+        return Rules(
+            criterion=CRITERIA[self.criterion],
+            max_depth=math.inf if self.max_depth is None else int(self.max_depth),
+            min_samples_split=int(self.min_samples_split),
+            min_samples_leaf=int(self.min_samples_leaf),
+            features_per_node=features_per_node(self.max_features, n_features),
+        )
+
+    def check_params(self) -> None:
+        """Refuse wrong parameters, as `fit` will.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter, what it may be and what it is.
+        """
+        if not isinstance(self.criterion, str) or self.criterion not in CRITERIA:
+            raise ValueError(f"criterion must be one of {list(CRITERIA)}, got {self.criterion!r}")
+        check_integer("max_depth", self.max_depth, 1, optional=True)
+        check_integer("min_samples_split", self.min_samples_split, 2)
+        check_integer("min_samples_leaf", self.min_samples_leaf, 1)
+        check_integer("random_state", self.random_state, 0, optional=True)
+        features_per_node(self.max_features, 1)
+
+    def _learn(self, trees: Sequence[Tree], classes: NDArray[Any], n_features: int) -> None:
+        """Take over what `fit` found, all at once: a fit that fails leaves the old model whole."""
+        criterion = CRITERIA[self.criterion]
+        self.feature_importances_ = _mean_importances(trees, n_features, criterion)
+        self._forest = Forest.of(trees)
+        self.classes_ = classes
+        self.n_features_in_ = n_features
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What to save beside the parameters: facts for JSON, and arrays."""
+        self._check_is_fitted()
+        type_name = "str" if self.classes_.dtype.kind == "U" else self.classes_.dtype.name
+        facts = {"classes": {"type": type_name, "values": self.classes_.tolist()}}
+        arrays = {name: getattr(self._forest, name) for name in FOREST_ARRAYS}
+        return facts, {**arrays, "importances": self.feature_importances_}
+
+    def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a saved state, trusting nothing in it."""
+        self.check_params()
+        importances = arrays["importances"]
+        if importances.ndim != 1 or importances.size == 0 or not np.isfinite(importances).all():
+            raise ValueError("the model's feature importances are not a line of finite numbers")
+        forest = Forest(**{name: arrays[name] for name in FOREST_ARRAYS})
+        forest.check(importances.size)
+        if forest.roots.size != self._n_trees():
+            raise ValueError("the model does not hold as many trees as its parameters say")
+        self.classes_ = _restored_classes(facts.get("classes"), forest.value.shape[1])
+        self.feature_importances_ = importances
+        self.n_features_in_ = importances.size
+        self._forest = forest
+
+    def _n_trees(self) -> int:
+        return 1
+
+
+def _mean_importances(
+    trees: Sequence[Tree], n_features: int, criterion: Criterion
+) -> NDArray[np.float64]:
+    """Mean over trees of each tree's importances, so that every tree has the same say."""
+    total = sum((importances(tree, n_features, criterion) for tree in trees), np.zeros(n_features))
+    return _normalised(total)
+
+
+def importances(tree: Tree, n_features: int, criterion: Criterion) -> NDArray[np.float64]:
+    """Per feature the impurity decrease of all its splits, scaled to sum 1 (0 without a split)."""
+    counts = tree.value.T.astype(np.float64)
+    impurity = criterion(counts, counts.sum(axis=0))
+    inner = np.flatnonzero(tree.feature != LEAF)
+    decrease = impurity[inner] - impurity[tree.left[inner]] - impurity[tree.right[inner]]
+    # A split that gains nothing may round to just below 0.
+    decrease = np.maximum(decrease, 0.0)
+    return _normalised(np.bincount(tree.feature[inner], decrease, minlength=n_features))
+
+
+def _normalised(shares: NDArray[Any]) -> NDArray[np.float64]:
+    # bincount counts in integers where there is nothing to weigh: a tree without a split.
+    total = shares.sum()
+    return shares / total if total > 0 else np.zeros(shares.size)
+
+
+def _restored_classes(saved: object, n_classes: int) -> NDArray[Any]:
+    if not isinstance(saved, dict) or saved.get("type") not in _LABEL_TYPES:
+        raise ValueError("the model's classes are not of a known type")
+    values = saved.get("values")
+    if not isinstance(values, list) or len(values) != n_classes:
+        raise ValueError("the model's classes do not match its class counts")
+    try:
+        classes = np.array(values, dtype=saved["type"])
+    except (OverflowError, TypeError) as error:
+        raise ValueError("the model's classes are not of their type") from error
+    if classes.tolist() != values or not np.array_equal(np.unique(classes), classes):
+        raise ValueError("the model's classes are not distinct labels in order")
+    return classes

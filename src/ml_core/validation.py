@@ -1,0 +1,149 @@
+"""What the estimators accept; refusals use scikit-learn's words, which people search for."""
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class NotFittedError(ValueError, AttributeError):
+    """An estimator was asked to predict before `fit`.
+
+    Both parents are scikit-learn's choice: ``except ValueError`` and ``hasattr`` work as expected.
+    """
+
+
+def check_X(X: ArrayLike) -> NDArray[np.float64]:
+    """X as a finite float64 matrix of at least one row and one column."""
+    matrix = np.asarray(X)
+    if matrix.dtype.kind == "c":
+        raise ValueError("Complex data not supported")
+    matrix = matrix.astype(np.float64, copy=False)
+    if matrix.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {matrix.ndim}D array instead. Reshape your data either using "
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it "
+            "contains a single sample."
+        )
+    for size, what in zip(matrix.shape, ("sample(s)", "feature(s)"), strict=True):
+        if size == 0:
+            raise ValueError(
+                f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is "
+                "required."
+            )
+    _check_finite(matrix, "X")
+    return matrix
+
+
+def _check_finite(values: NDArray[np.float64], name: str) -> None:
+    if np.isfinite(values).all():
+        return
+    if np.isnan(values).any():
+        raise ValueError(f"Input {name} contains NaN.")
+    raise ValueError(f"Input {name} contains infinity or a value too large for dtype('float64').")
+
+
+def check_n_features(X: NDArray[np.float64], expected: int, estimator: object) -> None:
+    if X.shape[1] != expected:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
+            f"{expected} features as input."
+        )
+
+
+def check_labels(y: ArrayLike, n_rows: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """The distinct labels in order, and for each row the position of its label in them."""
+    labels = _as_label_array(y)
+    if labels.ndim != 1:
+        raise ValueError(f"y should be a 1d array, got an array of shape {labels.shape} instead.")
+    if labels.size != n_rows:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: [{n_rows}, {labels.size}]"
+        )
+    if labels.dtype.kind == "f":
+        labels = labels.astype(np.float64)
+        _check_finite(labels, "y")
+        _check_discrete(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes
+
+
+def _as_label_array(y: ArrayLike) -> NDArray[Any]:
+    labels = np.asarray(y)
+    if labels.dtype.kind in "OU":
+        cells = labels.ravel().tolist()
+        kinds = {str if isinstance(cell, str) else type(cell) for cell in cells}
+        if str in kinds and len(kinds) > 1:
+            raise ValueError("y must hold only strings or only numbers, not a mixture of them")
+        # Rebuilt from its cells, text gets the width of its longest label and no more, so that
+        # the same labels give the same saved model whatever array they came in.
+        labels = np.array(cells).reshape(labels.shape)
+    if labels.dtype.kind not in "biufU":
+        raise ValueError(
+            "Unknown label type: unknown. Labels must be strings, integers or booleans."
+        )
+    return labels
+
+
+def _check_discrete(labels: NDArray[np.float64]) -> None:
+    if (labels != np.floor(labels)).any():
+        raise ValueError(
+            "Unknown label type: continuous. Maybe you are trying to fit a classifier, which "
+            "expects discrete classes on a regression target with continuous values."
+        )
+
+
+def check_counts(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """How often each row counts: whole numbers, not all 0; None counts every row once."""
+    if sample_weight is None:
+        return np.ones(n_rows)
+    counts = np.asarray(sample_weight, dtype=np.float64)
+    if counts.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {counts.shape}, expected ({n_rows},)!")
+    _check_finite(counts, "sample_weight")
+    if (counts < 0).any() or (counts != np.floor(counts)).any() or not counts.any():
+        raise ValueError("sample_weight must be whole numbers of at least 0, and not all 0")
+    return counts
+
+
+def is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def check_integer(name: str, value: object, minimum: int, *, optional: bool = False) -> None:
+    """``optional`` also allows None."""
+    if optional and value is None:
+        return
+    if not (isinstance(value, Integral) and is_integer(value) and int(value) >= minimum):
+        alternative = " or None" if optional else ""
+        raise ValueError(
+            f"{name} must be an integer of at least {minimum}{alternative}, got {value!r}"
+        )
+
+
+def check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def features_per_node(max_features: object, n_features: int) -> int:
+    """The number of features that ``max_features`` means for data of ``n_features`` columns."""
+    if max_features is None:
+        return n_features
+    if isinstance(max_features, str):
+        if max_features == "sqrt":
+            return max(1, math.isqrt(n_features))
+        if max_features == "log2":
+            return max(1, int(math.log2(n_features)))
+    elif isinstance(max_features, Integral) and is_integer(max_features) and int(max_features) >= 1:
+        return min(int(max_features), n_features)
+    elif isinstance(max_features, Real) and not is_integer(max_features):
+        share = float(max_features)
+        if not isinstance(max_features, bool) and 0.0 < share <= 1.0:
+            return max(1, int(share * n_features))
+    raise ValueError(
+        "max_features must be 'sqrt', 'log2', an integer of at least 1, a number in (0, 1] "
+        f"or None, got {max_features!r}"
+    )

@@ -1,0 +1,178 @@
+"""Both classes behave as scikit-learn's users expect."""
+
+import doctest
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ml_core
+from ml_core import DecisionTreeClassifier, NotFittedError, RandomForestClassifier
+from ml_core import decision_tree as decision_tree_module
+from ml_core import random_forest as random_forest_module
+from tests.ml_core.data import clouds
+
+Model = DecisionTreeClassifier | RandomForestClassifier
+
+
+@pytest.fixture(params=[DecisionTreeClassifier, RandomForestClassifier])
+def model(request: pytest.FixtureRequest) -> Model:
+    made: Model = request.param(random_state=0)
+    if isinstance(made, RandomForestClassifier):
+        made.set_params(n_estimators=5)
+    return made
+
+
+def test_init_only_stores_its_parameters(model: Model) -> None:
+    assert vars(model) == model.get_params()
+
+
+def test_get_and_set_params_are_inverse(model: Model) -> None:
+    params: dict[str, Any] = {**model.get_params(), "max_depth": 3, "criterion": "entropy"}
+    assert model.set_params(**params) is model
+    assert type(model)(**model.get_params()).get_params() == params
+
+
+def test_an_unknown_parameter_changes_nothing(model: Model) -> None:
+    with pytest.raises(ValueError, match="Invalid parameter 'depth' for estimator"):
+        model.set_params(max_depth=9, depth=3)
+    assert model.max_depth is None
+
+
+def test_repr_shows_the_parameters() -> None:
+    shown = repr(DecisionTreeClassifier(max_depth=3))
+    assert shown.startswith("DecisionTreeClassifier(criterion='gini', max_depth=3,")
+
+
+def test_fit_returns_the_estimator_and_leaves_its_inputs_alone(model: Model) -> None:
+    x, y = clouds(30, 4)
+    kept = x.copy(), y.copy()
+    assert model.fit(x, y) is model
+    assert model.n_features_in_ == 4
+    assert np.array_equal(x, kept[0])
+    assert np.array_equal(y, kept[1])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["no", "yes"],
+        np.array(["no", "yes"], dtype=object),
+        np.array(["no", "yes"], dtype="<U30"),
+        [-3, 12],
+        np.array([2, 7], dtype=np.uint8),
+        [1.0, 2.0],
+        [False, True],
+    ],
+    ids=["text", "object", "wide", "int", "uint8", "float", "bool"],
+)
+def test_labels_come_back_as_they_were_given(model: Model, labels: Any) -> None:
+    y = np.asarray(labels)[[0, 1, 0, 1]]
+    model.fit([[1.0], [8.0], [2.0], [9.0]], y)
+    assert model.classes_.tolist() == list(labels)
+    assert set(model.predict([[1.5], [8.5]]).tolist()) <= set(labels)
+    assert model.score([[1.0], [8.0], [2.0], [9.0]], y) >= 0.5
+
+
+def test_columns_of_probabilities_follow_the_sorted_classes() -> None:
+    model = DecisionTreeClassifier().fit([[1.0], [2.0]], ["z", "a"])
+    assert model.classes_.tolist() == ["a", "z"]
+    assert model.predict_proba([[1.0]]).tolist() == [[0.0, 1.0]]
+
+
+def test_score_can_be_weighted() -> None:
+    model = DecisionTreeClassifier().fit([[1.0], [2.0]], [0, 1])
+    assert model.score([[1.0], [2.0]], [0, 0]) == 0.5
+    assert model.score([[1.0], [2.0]], [0, 0], sample_weight=[3, 1]) == 0.75
+
+
+@pytest.mark.parametrize("what", ["predict", "predict_proba"])
+def test_predicting_before_fit_is_refused(model: Model, what: str) -> None:
+    with pytest.raises(NotFittedError, match=f"This {type(model).__name__} instance is not fitted"):
+        getattr(model, what)([[1.0]])
+    assert issubclass(NotFittedError, ValueError)
+    assert issubclass(NotFittedError, AttributeError)
+
+
+def test_the_trees_of_an_unfitted_model_do_not_exist() -> None:
+    assert not hasattr(DecisionTreeClassifier(), "tree_")
+    assert not hasattr(RandomForestClassifier(), "trees_")
+
+
+def test_another_number_of_features_is_refused() -> None:
+    x, y = clouds(20, 4)
+    model = RandomForestClassifier(2).fit(x, y)
+    words = "X has 3 features, but RandomForestClassifier is expecting 4 features as input."
+    with pytest.raises(ValueError, match=words):
+        model.predict(x[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        ([[1.0], [np.nan]], r"Input X contains NaN\."),
+        ([[1.0], [np.inf]], "Input X contains infinity or a value too large"),
+        ([[1.0], [-np.inf]], "Input X contains infinity or a value too large"),
+        ([1.0, 2.0], "Expected 2D array, got 1D array instead"),
+        (np.empty((0, 3)), "Found array with 0 sample"),
+        (np.empty((2, 0)), "Found array with 0 feature"),
+        ([[1.0 + 2.0j], [1.0]], "Complex data not supported"),
+        ([["a"], ["b"]], "could not convert string to float"),
+        ([[1.0], [2.0], [3.0]], r"inconsistent numbers of samples: \[3, 2\]"),
+    ],
+)
+def test_rows_that_are_no_numbers_are_refused(model: Model, x: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        model.fit(x, [0, 1])
+
+
+def test_nan_is_refused_when_predicting_too(model: Model) -> None:
+    model.fit([[1.0], [2.0]], [0, 1])
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        model.predict([[np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        ([0.5, 1.0], "Unknown label type: continuous"),
+        ([np.nan, 1.0], "Input y contains NaN"),
+        ([[0], [1]], "y should be a 1d array"),
+        (np.array(["a", 1], dtype=object), "only strings or only numbers"),
+        (np.array([None, None]), "Unknown label type"),
+        (np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]"), "Unknown label type"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(model: Model, y: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        model.fit([[1.0], [2.0]], y)
+
+
+def test_importing_the_package_loads_neither_numpy_nor_scikit_learn() -> None:
+    code = "import sys, ml_core; sys.exit(bool({'numpy', 'sklearn'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_using_the_package_loads_nothing_but_numpy() -> None:
+    code = (
+        "import sys, ml_core; ml_core.dumps(ml_core.RandomForestClassifier(1).fit([[1]], [0]));"
+        "sys.exit(bool({'sklearn', 'scipy', 'pandas', 'astralytiq'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    for name in ml_core.__all__:
+        assert getattr(ml_core, name).__name__ == name
+        assert name in dir(ml_core)
+    with pytest.raises(AttributeError, match="has no attribute 'Forrest'"):
+        _ = ml_core.Forrest
+
+
+@pytest.mark.parametrize("module", [decision_tree_module, random_forest_module])
+def test_the_examples_in_the_docstrings_are_true(module: Any) -> None:
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

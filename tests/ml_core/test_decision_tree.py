@@ -1,0 +1,148 @@
+"""The decision tree's limits, weights and degenerate inputs."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml_core import DecisionTreeClassifier
+from ml_core.tree_classifier import MaxFeatures
+from tests.ml_core.data import clouds
+
+
+def test_a_full_tree_remembers_its_rows() -> None:
+    x, y = clouds(150, 4)
+    assert DecisionTreeClassifier().fit(x, y).score(x, y) == 1.0
+
+
+def test_max_depth_limits_the_depth() -> None:
+    x, y = clouds(150, 4)
+    for depth in (1, 2, 4):
+        assert DecisionTreeClassifier(max_depth=depth).fit(x, y).tree_.depth == depth
+
+
+def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
+    x, y = clouds(150, 4)
+    tree = DecisionTreeClassifier(min_samples_leaf=7, min_samples_split=30).fit(x, y).tree_
+    rows = tree.value.sum(axis=1)
+    assert rows.min() >= 7
+    assert rows[tree.feature >= 0].min() >= 30
+
+
+def test_counts_add_up_from_the_leaves_to_the_root() -> None:
+    x, y = clouds(150, 4)
+    tree = DecisionTreeClassifier().fit(x, y).tree_
+    inner = tree.feature >= 0
+    assert tree.value[0].tolist() == np.bincount(y).tolist()
+    below = tree.value[tree.left[inner]] + tree.value[tree.right[inner]]
+    assert np.array_equal(tree.value[inner], below)
+    assert tree.n_leaves == tree.n_nodes - inner.sum() == inner.sum() + 1
+
+
+def test_a_weight_is_the_row_repeated() -> None:
+    x, y = clouds(80, 3)
+    weight = np.random.default_rng(0).integers(0, 4, size=80)
+    limits: dict[str, Any] = {"min_samples_leaf": 3, "min_samples_split": 9}
+    weighted = DecisionTreeClassifier(**limits).fit(x, y, sample_weight=weight).tree_
+    repeated = (
+        DecisionTreeClassifier(**limits).fit(x.repeat(weight, axis=0), y.repeat(weight)).tree_
+    )
+    for name in ("feature", "threshold", "left", "right", "value"):
+        assert np.array_equal(getattr(weighted, name), getattr(repeated, name))
+
+
+@pytest.mark.parametrize("weight", [[0.5, 1], [-1, 1], [0, 0], [1], [np.nan, 1]])
+def test_a_weight_that_is_no_count_is_refused(weight: list[float]) -> None:
+    with pytest.raises(ValueError, match="sample_weight"):
+        DecisionTreeClassifier().fit([[1.0], [2.0]], [0, 1], sample_weight=weight)
+
+
+def test_one_class_gives_one_leaf_that_is_sure() -> None:
+    model = DecisionTreeClassifier().fit([[1.0], [2.0]], ["a", "a"])
+    assert model.tree_.n_nodes == 1
+    assert model.predict_proba([[9.0]]).tolist() == [[1.0]]
+    assert model.predict([[9.0]]).tolist() == ["a"]
+    assert model.feature_importances_.tolist() == [0.0]
+
+
+def test_one_row_is_enough() -> None:
+    assert DecisionTreeClassifier().fit([[1.0, 2.0]], [7]).predict([[0.0, 0.0]]).tolist() == [7]
+
+
+def test_constant_columns_give_one_leaf_with_the_shares_of_the_classes() -> None:
+    model = DecisionTreeClassifier().fit(np.ones((4, 2)), [0, 1, 1, 1])
+    assert model.tree_.n_nodes == 1
+    assert model.predict_proba([[1.0, 1.0]]).tolist() == [[0.25, 0.75]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_draw_goes_on_past_constant_columns(seed: int) -> None:
+    x = np.zeros((6, 8))
+    x[:, 5] = range(6)
+    model = DecisionTreeClassifier(max_features=1, random_state=seed)
+    assert model.fit(x, [0, 0, 0, 1, 1, 1]).tree_.feature.tolist() == [5, -1, -1]
+
+
+def test_the_draw_does_not_go_on_past_a_column_that_varies() -> None:
+    # Column 0 varies, but its only cut leaves one row alone; column 1 could be cut in the middle.
+    x = np.array([[0.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    trees = [
+        DecisionTreeClassifier(max_features=1, min_samples_leaf=2, random_state=seed)
+        .fit(x, [0, 0, 1, 1])
+        .tree_
+        for seed in range(20)
+    ]
+    assert {tree.n_nodes for tree in trees} == {1, 3}
+
+
+def test_a_tree_deeper_than_the_recursion_limit_is_grown() -> None:
+    n_rows = sys.getrecursionlimit() + 200
+    x, y = np.arange(float(n_rows))[:, None], np.arange(n_rows) % 2
+    model = DecisionTreeClassifier().fit(x, y)
+    assert model.tree_.depth > sys.getrecursionlimit()
+    assert model.score(x, y) == 1.0
+
+
+def test_importances_sum_to_one_and_find_the_feature_that_matters() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 4))
+    importances = DecisionTreeClassifier().fit(x, x[:, 2] > 0).feature_importances_
+    assert importances.tolist() == [0.0, 0.0, 1.0, 0.0]
+    assert DecisionTreeClassifier().fit(
+        x, rng.integers(2, size=300)
+    ).feature_importances_.sum() == (pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("max_features", "expected"),
+    [("sqrt", 3), ("log2", 3), (4, 4), (99, 10), (0.25, 2), (0.01, 1), (1.0, 10), (None, 10)],
+)
+def test_max_features_means_so_many_columns(max_features: MaxFeatures, expected: int) -> None:
+    model = DecisionTreeClassifier(max_features=max_features)
+    assert model._rules(n_features=10).features_per_node == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("criterion", "mse"),
+        ("criterion", ["gini"]),
+        ("max_depth", 0),
+        ("max_depth", 2.5),
+        ("min_samples_split", 1),
+        ("min_samples_leaf", 0),
+        ("min_samples_leaf", True),
+        ("max_features", "all"),
+        ("max_features", 0),
+        ("max_features", 1.5),
+        ("max_features", True),
+        ("max_features", [1]),
+        ("random_state", -1),
+        ("random_state", "seed"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
+    model = DecisionTreeClassifier().set_params(**{name: value})
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        model.fit([[1.0], [2.0]], [0, 1])

@@ -1,0 +1,165 @@
+"""The random forest: chance, votes, out-of-bag score, progress."""
+
+import numpy as np
+import pytest
+
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps
+from ml_core import trees as trees_module
+from ml_core.splitting import Sample
+from tests.ml_core.data import clouds
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    x, y = clouds(120, 5)
+    models = [RandomForestClassifier(12, oob_score=True, random_state=5).fit(x, y) for _ in "ab"]
+    assert dumps(models[0]) == dumps(models[1])
+
+
+def test_another_seed_gives_another_forest() -> None:
+    x, y = clouds(120, 5)
+    first, second = (RandomForestClassifier(12, random_state=s).fit(x, y) for s in (1, 2))
+    assert not np.array_equal(first.predict_proba(x), second.predict_proba(x))
+
+
+def test_without_a_seed_every_fit_differs() -> None:
+    x, y = clouds(120, 5)
+    model = RandomForestClassifier(5)
+    first = model.fit(x, y).predict_proba(x)
+    assert not np.array_equal(first, model.fit(x, y).predict_proba(x))
+
+
+def test_a_tree_does_not_depend_on_how_many_are_grown() -> None:
+    x, y = clouds(120, 5)
+    few = RandomForestClassifier(3, random_state=5).fit(x, y).trees_
+    many = RandomForestClassifier(6, random_state=5).fit(x, y).trees_
+    for one, same in zip(few, many, strict=False):
+        assert np.array_equal(one.threshold, same.threshold)
+        assert np.array_equal(one.left, same.left)
+
+
+def test_the_forest_answers_with_the_mean_of_its_trees_shares() -> None:
+    x, y = clouds(120, 5)
+    model = RandomForestClassifier(7, max_depth=3, random_state=0).fit(x, y)
+    shares = []
+    for tree in model.trees_:
+        node = np.zeros(len(x), dtype=int)
+        while (inner := tree.feature[node] >= 0).any():
+            goes_left = x[np.arange(len(x)), tree.feature[node]] <= tree.threshold[node]
+            node = np.where(inner, np.where(goes_left, tree.left[node], tree.right[node]), node)
+        shares.append(tree.value[node] / tree.value[node].sum(axis=1, keepdims=True))
+    assert np.allclose(model.predict_proba(x), np.mean(shares, axis=0), rtol=0, atol=1e-14)
+
+
+def test_rows_are_answered_alike_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = clouds(90, 5)
+    model = RandomForestClassifier(9, max_depth=4, random_state=0).fit(x, y)
+    together = model.predict_proba(x)
+    assert np.array_equal(
+        together, np.concatenate([model.predict_proba(x[[i]]) for i in range(90)])
+    )
+    monkeypatch.setattr(trees_module, "_PAIRS_AT_ONCE", 64)
+    assert np.array_equal(together, model.predict_proba(x))
+    assert np.allclose(together.sum(axis=1), 1.0)
+
+
+def test_without_chance_every_tree_is_the_decision_tree() -> None:
+    x, y = clouds(120, 5)
+    tree = DecisionTreeClassifier().fit(x, y).tree_
+    forest = RandomForestClassifier(3, bootstrap=False, max_features=None).fit(x, y)
+    for same in forest.trees_:
+        assert np.array_equal(tree.feature, same.feature)
+        assert np.array_equal(tree.threshold, same.threshold)
+
+
+def test_a_bootstrap_draws_as_many_rows_as_there_are_and_leaves_out_over_a_third() -> None:
+    x, y = clouds(400, 3)
+    model = RandomForestClassifier(40, random_state=0).fit(x, y)
+    assert {int(tree.value[0].sum()) for tree in model.trees_} == {400}
+    rules, sample = model._rules(n_features=3), Sample(x.T.copy(), np.eye(3)[y].T.copy())
+    left_out = [
+        model._grow_one(sample, rules, np.random.default_rng(seed))[1].size for seed in range(40)
+    ]
+    # (1 - 1/n)^n is about 1/e; the mean of 40 draws has a standard error near 0.0025.
+    assert np.mean(left_out) / 400 == pytest.approx(np.exp(-1), abs=0.01)
+
+
+def test_features_are_drawn_evenly() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 6))
+    y = np.arange(30) % 2
+    model = RandomForestClassifier(600, max_features=1, max_depth=1, random_state=0).fit(x, y)
+    roots = np.bincount([int(tree.feature[0]) for tree in model.trees_], minlength=6)
+    # 600 draws of 6: 100 each, standard deviation 9.1.
+    assert np.abs(roots - 100).max() < 40
+
+
+def test_the_out_of_bag_score_is_close_to_the_score_on_fresh_rows() -> None:
+    x, y = clouds(1200, 5)
+    model = RandomForestClassifier(40, oob_score=True, random_state=0).fit(x[:600], y[:600])
+    assert model.oob_score_ == pytest.approx(model.score(x[600:], y[600:]), abs=0.05)
+    assert model.oob_score_ < model.score(x[:600], y[:600])
+
+
+def test_the_out_of_bag_score_is_nan_if_no_row_was_left_out() -> None:
+    with pytest.warns(UserWarning, match="No row was left out"):
+        model = RandomForestClassifier(3, oob_score=True).fit([[1.0]], ["only"])
+    assert np.isnan(model.oob_score_)
+
+
+def test_a_fit_without_out_of_bag_score_forgets_the_old_one() -> None:
+    x, y = clouds(60, 3)
+    model = RandomForestClassifier(5, oob_score=True, random_state=0).fit(x, y)
+    assert not hasattr(model.set_params(oob_score=False).fit(x, y), "oob_score_")
+
+
+def test_an_out_of_bag_score_needs_a_bootstrap() -> None:
+    with pytest.raises(ValueError, match="only available if bootstrap=True"):
+        RandomForestClassifier(oob_score=True, bootstrap=False).fit([[1.0]], [0])
+
+
+def test_progress_is_told_after_every_tree() -> None:
+    x, y = clouds(40, 3)
+    told: list[tuple[int, int]] = []
+    RandomForestClassifier(4).fit(x, y, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+class CancelledError(Exception):
+    """What a caller raises to stop a fit."""
+
+
+def test_progress_can_cancel_and_the_old_model_stays() -> None:
+    def cancel(done: int, total: int) -> None:
+        if done == 2:
+            raise CancelledError
+
+    x, y = clouds(40, 3)
+    model = RandomForestClassifier(4, random_state=0).fit(x, y)
+    before = dumps(model)
+    with pytest.raises(CancelledError):
+        model.fit(x[:20, :2], y[:20], progress=cancel)
+    assert dumps(model) == before
+
+
+def test_importances_find_the_features_that_matter() -> None:
+    x = np.random.default_rng(2).normal(size=(300, 6))
+    y = x[:, 1] + x[:, 4] > 0
+    importances = RandomForestClassifier(30, random_state=0).fit(x, y).feature_importances_
+    assert importances.sum() == pytest.approx(1.0)
+    assert set(np.argsort(importances)[-2:].tolist()) == {1, 4}
+
+
+def test_one_class_and_one_row_and_constant_columns_are_answered() -> None:
+    assert RandomForestClassifier(3).fit([[1.0]], ["a"]).predict([[2.0]]).tolist() == ["a"]
+    model = RandomForestClassifier(3).fit(np.ones((5, 2)), [1, 1, 1, 1, 1])
+    assert model.predict_proba(np.ones((2, 2))).tolist() == [[1.0], [1.0]]
+    constant = RandomForestClassifier(50, random_state=0).fit(np.ones((8, 3)), [0, 0, 1, 1] * 2)
+    assert constant.predict_proba(np.ones((1, 3)))[0] == pytest.approx([0.5, 0.5], abs=0.15)
+    assert constant.feature_importances_.tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_estimators", 0), ("bootstrap", 1), ("oob_score", "yes")]
+)
+def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        RandomForestClassifier().set_params(**{name: value}).fit([[1.0], [2.0]], [0, 1])

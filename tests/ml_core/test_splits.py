@@ -1,0 +1,141 @@
+"""Every split is the best there is."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree, splitting
+from ml_core.criteria import entropy, gini
+from ml_core.splitting import midpoint
+from tests.ml_core.data import Matrix, clouds
+
+Rows = NDArray[np.intp]
+
+
+def impurity(labels: NDArray[np.intp], criterion: str) -> float:
+    shares = np.bincount(labels) / labels.size
+    shares = shares[shares > 0]
+    if criterion == "gini":
+        return float(1.0 - (shares**2).sum())
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def after_split(goes_left: NDArray[np.bool_], y: NDArray[np.intp], criterion: str) -> float:
+    share = goes_left.mean()
+    left, right = impurity(y[goes_left], criterion), impurity(y[~goes_left], criterion)
+    return float(share * left + (1 - share) * right)
+
+
+def brute_force_best(x: Matrix, y: NDArray[np.intp], criterion: str, min_leaf: int) -> float:
+    best = np.inf
+    for column in x.T:
+        for cut in np.unique(column)[:-1]:
+            goes_left = column <= cut
+            if min_leaf <= goes_left.sum() <= y.size - min_leaf:
+                best = min(best, after_split(goes_left, y, criterion))
+    return best
+
+
+def rows_of_inner_nodes(tree: Tree, x: Matrix) -> Iterator[tuple[int, Rows]]:
+    waiting = [(0, np.arange(len(x)))]
+    while waiting:
+        node, rows = waiting.pop()
+        if tree.feature[node] < 0:
+            continue
+        yield node, rows
+        goes_left = x[rows, tree.feature[node]] <= tree.threshold[node]
+        waiting.append((int(tree.left[node]), rows[goes_left]))
+        waiting.append((int(tree.right[node]), rows[~goes_left]))
+
+
+@pytest.mark.parametrize("rounded", [False, True], ids=["distinct", "tied"])
+@pytest.mark.parametrize("min_leaf", [1, 4])
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+def test_a_split_is_the_brute_force_optimum(criterion: str, min_leaf: int, rounded: bool) -> None:
+    x, y = clouds(60, 4)
+    x = x.round() if rounded else x
+    model = DecisionTreeClassifier(criterion=criterion, min_samples_leaf=min_leaf).fit(x, y)
+    nodes = list(rows_of_inner_nodes(model.tree_, x))
+    assert len(nodes) > 5
+    for node, rows in nodes:
+        goes_left = x[rows, model.tree_.feature[node]] <= model.tree_.threshold[node]
+        found = after_split(goes_left, y[rows], criterion)
+        best = brute_force_best(x[rows], y[rows], criterion, min_leaf)
+        assert found == pytest.approx(best, abs=1e-12)
+
+
+def test_a_large_node_searched_in_blocks_splits_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = clouds(80, 7)
+    whole = DecisionTreeClassifier().fit(x, y).tree_
+    monkeypatch.setattr(splitting, "_COUNTS_AT_ONCE", 1)
+    in_blocks = DecisionTreeClassifier().fit(x, y).tree_
+    assert np.array_equal(whole.feature, in_blocks.feature)
+    assert np.array_equal(whole.threshold, in_blocks.threshold)
+
+
+def test_a_threshold_is_the_midpoint_of_neighbouring_values() -> None:
+    tree = DecisionTreeClassifier().fit([[1.0], [2.0], [6.0], [9.0]], [0, 0, 1, 1]).tree_
+    assert tree.threshold[0] == 4.0
+
+
+@pytest.mark.parametrize(
+    "low",
+    [1.0, np.nextafter(1.0, 2.0), 0.0, 5e-324, 1.5e-323, -5e-324, -1.0, 1e308, -1.7e308],
+)
+def test_adjacent_floats_are_told_apart(low: float) -> None:
+    high = float(np.nextafter(low, np.inf))
+    assert low <= midpoint(low, high) < high
+    model = DecisionTreeClassifier().fit([[low], [high]], ["low", "high"])
+    assert model.predict([[low], [high]]).tolist() == ["low", "high"]
+
+
+def test_the_midpoint_of_the_largest_floats_does_not_overflow() -> None:
+    largest = float(np.finfo(np.float64).max)
+    assert midpoint(-largest, largest) == 0.0
+    assert midpoint(largest / 2, largest) == pytest.approx(0.75 * largest)
+
+
+@pytest.mark.parametrize("transform", [np.exp, lambda x: x**3, lambda x: 2.0**20 * x])
+def test_a_monotone_transform_of_the_columns_keeps_the_structure(transform: np.ufunc) -> None:
+    x, y = clouds(200, 5)
+    # No bootstrap: only values that a tree has seen must keep to their side of a midpoint.
+    forest = RandomForestClassifier(10, bootstrap=False, random_state=3)
+    for model in (DecisionTreeClassifier(), forest):
+        before = model.fit(x, y)._forest
+        answers = model.predict_proba(x)
+        after = model.fit(transform(x), y)._forest
+        for name in ("feature", "left", "right", "value", "roots"):
+            assert np.array_equal(getattr(before, name), getattr(after, name))
+        assert np.array_equal(model.predict_proba(transform(x)), answers)
+
+
+def test_a_permutation_of_the_columns_only_renames_the_features() -> None:
+    # Few splits of many rows, so that no two splits are equally good and the order decides nothing.
+    x, y = clouds(600, 6)
+    order = np.array([3, 0, 5, 1, 4, 2])
+    before = DecisionTreeClassifier(max_depth=3, min_samples_leaf=20).fit(x, y)
+    after = DecisionTreeClassifier(max_depth=3, min_samples_leaf=20).fit(x[:, order], y)
+    inner = before.tree_.feature >= 0
+    renamed = order[after.tree_.feature[inner]]
+    assert np.array_equal(before.tree_.feature[inner], renamed)
+    assert np.array_equal(before.tree_.threshold, after.tree_.threshold)
+    assert np.array_equal(before.predict_proba(x), after.predict_proba(x[:, order]))
+
+
+def test_of_equally_good_splits_the_first_column_and_lowest_threshold_wins() -> None:
+    column = np.array([1.0, 2.0, 3.0, 4.0])
+    tree = DecisionTreeClassifier().fit(np.stack([column, column], axis=1), [0, 1, 1, 0]).tree_
+    assert (tree.feature[0], tree.threshold[0]) == (0, 1.5)
+
+
+def test_a_node_is_split_even_where_no_single_split_helps() -> None:
+    corners, xor = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+    assert DecisionTreeClassifier().fit(corners, xor).score(corners, xor) == 1.0
+
+
+def test_impurities_agree_with_the_papers_formulas() -> None:
+    counts = np.array([[9.0], [5.0]])  # Quinlan's Saturday mornings: 9 P and 5 N
+    assert entropy(counts, counts.sum(axis=0)) / 14 == pytest.approx(0.940, abs=5e-4)
+    assert gini(counts, counts.sum(axis=0)) / 14 == pytest.approx(1 - (9 / 14) ** 2 - (5 / 14) ** 2)
