@@ -19,23 +19,35 @@ def load_tables() -> None:
     """Make every table known to `Base.metadata`."""
     from astralytiq.core import audit, broadcast, idempotency, jobs, schedules  # noqa: F401
     from astralytiq.features.accounts import models as accounts  # noqa: F401
+    from astralytiq.features.ingestion import models as ingestion  # noqa: F401
 
 
 def load_jobs() -> None:
     """Give every background job its name."""
+    from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
 
 
 def routers() -> tuple[APIRouter, ...]:
     """Doors under /api/v1."""
     from astralytiq.features.accounts import router as accounts
+    from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.jobs.router import router as jobs
 
-    return (accounts.auth, accounts.users, jobs)
+    return (
+        accounts.auth,
+        accounts.users,
+        jobs,
+        ingestion.sources,
+        ingestion.etl,
+        ingestion.served,
+    )
 
 
 def root_routers() -> tuple[APIRouter, ...]:
     """Doors that existing clients know at the root: the same handlers as under /api/v1."""
-    return ()
+    from astralytiq.features.ingestion import router as ingestion
+
+    return (ingestion.served,)
 
 
 def authenticate() -> Authenticate:

@@ -61,7 +61,7 @@ def convert(source: Path, dialect: Dialect, columns: list[Column], target: Binar
     import pyarrow as pa
 
     schema = arrow_schema(columns)
-    with ParquetWriter(target, schema) as writer:
+    with ParquetWriter(target, columns) as writer:
         for batch in text_batches(source, dialect):
             cells = [cast(text, column.type) for text, column in zip(batch, columns, strict=True)]
             writer.add(pa.Table.from_arrays(cells, schema=schema))

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from .columns import DATES, Column, columns_of
+from .columns import DATES, Column, arrow_schema, columns_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,11 +32,11 @@ class ParquetWriter:
     hash depends on the content (and on the version of the library) alone.
     """
 
-    def __init__(self, file: BinaryIO, schema: "pa.Schema") -> None:
+    def __init__(self, file: BinaryIO, columns: list[Column]) -> None:
         import pyarrow.parquet as pq
 
         self.rows = 0
-        self._schema = schema
+        schema = arrow_schema(columns)
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         self._writer = pq.ParquetWriter(file, schema, compression="zstd", version="2.6")

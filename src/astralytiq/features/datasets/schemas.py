@@ -42,14 +42,9 @@ class DatasetRead(Answer):
     project_id: int | None = None
     owner_id: int
     version: int = Field(validation_alias="current", description="newest version; 0: none yet")
+    job_id: str | None = Field(description="the job that freezes, or froze, the newest version")
     created_at: datetime
     updated_at: datetime
-
-
-class DatasetAsked(DatasetRead):
-    """A set whose first version is being frozen by a job."""
-
-    job_id: str
 
 
 class ColumnRead(Answer):

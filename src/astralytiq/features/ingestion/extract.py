@@ -10,16 +10,15 @@ import base64
 import hashlib
 import io
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched, Fetcher
+from astralytiq.core.http import Fetched, Fetcher, origin, parsed, shown
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.csv_rows import CsvRows
 from astralytiq.engines.etl.normalise import Broken
@@ -27,10 +26,10 @@ from astralytiq.engines.etl.paging import Page, Paging
 from astralytiq.engines.etl.paths import records_in
 
 from . import files
-from .files import SourceFile
 from .schemas import ApiSource, Auth, CsvSource
 
 Position = dict[str, Any]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -63,14 +62,13 @@ async def batches(
 class CsvReader:
     """The rows of a source's files. It reads while it is asked, so that no file is held whole."""
 
-    def __init__(
-        self, source: CsvSource, roots: Sequence[Path], position: Position | None
-    ) -> None:
+    def __init__(self, source: CsvSource, roots: Sequence[Path], position: Position | None) -> None:
         self._source = source
         self._files = files.find(source.path, roots)
         self._sizes = [file.path.stat().st_size for file in self._files]
         self._at = 0
         self._binary: BinaryIO | None = None
+        self._rows: CsvRows | None = None
         self._seek(position or {})
 
     def _seek(self, position: Position) -> None:
@@ -78,14 +76,15 @@ class CsvReader:
         at = position.get("index", 0)
         if at < len(self._files) and self._files[at].name == position.get("file"):
             self._at = at
-            if self._open() and self._stamp == [position["size"], position["modified"]]:
-                self._reading(lambda: self._rows.skip(position["row"]))
+            rows = self._open()
+            if rows and self._stamp == [position["size"], position["modified"]]:
+                self._reading(lambda: rows.skip(position["row"]))
 
     def next_batch(self) -> Batch | None:
         while self._at < len(self._files):
-            if self._binary or self._open():
-                if rows := self._reading(lambda: self._rows.read(self._source.batch_size)):
-                    return Batch(rows, self._position(), self._progress())
+            rows = self._rows or self._open()
+            if rows and (found := self._reading(lambda: rows.read(self._source.batch_size))):
+                return Batch(found, self._position(rows.row), self._progress())
             self.close()
             self._at += 1
         return None
@@ -93,20 +92,20 @@ class CsvReader:
     def close(self) -> None:
         if self._binary:
             self._binary.close()
-            self._binary = None
+        self._binary = self._rows = None
 
-    def _open(self) -> bool:
-        """Begin the current file; False if it is empty."""
-        self._binary = self._files[self._at].open()
-        seen = os.fstat(self._binary.fileno())
+    def _open(self) -> CsvRows | None:
+        """Begin the current file; None if it is empty."""
+        self._binary = binary = self._files[self._at].open()
+        seen = os.fstat(binary.fileno())
         self._stamp = [seen.st_size, seen.st_mtime_ns]
         if seen.st_size == 0:
-            return False
-        text = io.TextIOWrapper(self._binary, encoding=self._source.encoding, newline="")
+            return None
+        text = io.TextIOWrapper(binary, encoding=self._source.encoding, newline="")
         self._rows = self._reading(lambda: CsvRows(text, self._source.delimiter))
-        return True
+        return self._rows
 
-    def _reading(self, read: Any) -> Any:
+    def _reading(self, read: Callable[[], Result]) -> Result:
         name = self._files[self._at].name
         try:
             return read()
@@ -119,11 +118,11 @@ class CsvReader:
         except ValueError as fault:
             raise Invalid(f"The file {name!r} cannot be read: {fault}.") from None
 
-    def _position(self) -> Position:
+    def _position(self, row: int) -> Position:
         return {
             "index": self._at,
             "file": self._files[self._at].name,
-            "row": self._rows.row,
+            "row": row,
             "size": self._stamp[0],
             "modified": self._stamp[1],
         }
@@ -220,7 +219,7 @@ async def ask(
         return await fetcher.get(
             source.url, headers=headers, params={**params, **paging.params(page)}
         )
-    if origin(page["url"]) != origin(source.url):
+    if origin(parsed(page["url"])) != origin(parsed(source.url)):
         raise Invalid("The next page is on another server, where the sign-in must not be sent.")
     auth = source.auth if source.auth and source.auth.type == "query" else None
     secret = {auth.name: params[auth.name]} if auth and auth.name else None
@@ -233,7 +232,7 @@ def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         kind = answer.headers.get("content-type", "nothing").split(";")[0]
         raise Invalid(
-            f"{source.url.split('?')[0]} did not answer valid JSON (it says {kind!r}): check the url."
+            f"{shown(parsed(source.url))} did not answer valid JSON (it says {kind!r}): check the url."
         ) from None
     records = worded(source, lambda: records_in(document, source.records_path, first_page=first))
     whole = [one if isinstance(one, dict) else no_object(one) for one in records]
@@ -259,9 +258,7 @@ def next_page(
     )
 
 
-def slices(
-    found: Opened, page: Page, following: Page | None, done: int, size: int
-) -> list[Batch]:
+def slices(found: Opened, page: Page, following: Page | None, done: int, size: int) -> list[Batch]:
     """The page's records from `done` on; only its last batch moves on to the following page."""
     total = len(found.records)
     made = []
@@ -277,18 +274,13 @@ def slices(
 def refuse_repetition(source: ApiSource, found: Opened, before: str) -> None:
     if found.records and found.digest == before:
         raise Invalid(
-            f"{source.url.split('?')[0]} answers the same page again and again: "
+            f"{shown(parsed(source.url))} answers the same page again and again: "
             "check pagination.param."
         )
 
 
-def worded(source: ApiSource, decide: Any) -> Any:
+def worded(source: ApiSource, decide: Callable[[], Result]) -> Result:
     try:
         return decide()
     except ValueError as fault:
-        raise Invalid(f"{source.url.split('?')[0]}: {fault}.") from None
-
-
-def origin(url: str) -> tuple[str, str]:
-    scheme, _, rest = url.partition("://")
-    return scheme.lower(), rest.partition("/")[0].partition("?")[0].lower()
+        raise Invalid(f"{shown(parsed(source.url))}: {fault}.") from None

@@ -1,0 +1,164 @@
+"""HTTP doors of the data-set room."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import FileResponse
+
+from astralytiq.core.jobs import Job
+from astralytiq.core.security import Actor
+from astralytiq.core.web import (
+    House,
+    PageAsked,
+    Session,
+    describe_page,
+    mark,
+    needs,
+    refuse_stale,
+    room,
+)
+
+from . import service
+from .models import Dataset, DatasetVersion
+from .schemas import (
+    DatasetCreate,
+    DatasetRead,
+    Name,
+    Preview,
+    Uploaded,
+    VersionAsked,
+    VersionCreate,
+    VersionRead,
+)
+
+router = room("/datasets", "datasets")
+ml = room("/ml", "machine learning")
+
+Reader = Annotated[Actor, needs("datasets:read")]
+Writer = Annotated[Actor, needs("datasets:write")]
+CsvFile = Annotated[UploadFile, File(description="CSV in UTF-8 with a header")]
+Number = Annotated[int | None, Query(ge=1, description="default: the newest version")]
+
+PARQUET = "application/vnd.apache.parquet"
+
+
+@router.get("", response_model=list[DatasetRead])
+async def list_datasets(
+    request: Request, response: Response, session: Session, page: PageAsked, actor: Reader
+) -> Sequence[Dataset]:
+    found, total = await service.list_all(session, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
+
+
+@router.post("", response_model=DatasetRead, status_code=201)
+async def create_dataset(
+    response: Response, session: Session, actor: Writer, body: DatasetCreate
+) -> Dataset:
+    dataset = await service.create(
+        session,
+        actor,
+        name=body.name,
+        description=body.description,
+        source=body.from_records.source,
+    )
+    response.headers["Location"] = f"/api/v1/jobs/{dataset.job_id}"
+    mark(response, dataset)
+    return dataset
+
+
+@router.post("/upload", response_model=DatasetRead, status_code=201)
+async def upload_dataset(
+    response: Response,
+    house: House,
+    actor: Writer,
+    file: CsvFile,
+    name: Annotated[Name | None, Form()] = None,
+) -> Dataset:
+    dataset, _ = await service.upload(house, actor, file.file, file.filename, name)
+    response.headers["Location"] = f"/api/v1/datasets/{dataset.id}"
+    mark(response, dataset)
+    return dataset
+
+
+@router.get("/{dataset_id}", response_model=DatasetRead)
+async def read_dataset(
+    response: Response, session: Session, actor: Reader, dataset_id: int
+) -> Dataset:
+    dataset = await service.get(session, dataset_id)
+    mark(response, dataset)
+    return dataset
+
+
+@router.delete("/{dataset_id}", status_code=204)
+async def delete_dataset(
+    request: Request, session: Session, actor: Writer, dataset_id: int
+) -> None:
+    dataset = await service.get_own(session, actor, dataset_id)
+    refuse_stale(request, dataset)
+    await service.delete(session, actor, dataset)
+
+
+@router.get("/{dataset_id}/versions", response_model=list[VersionRead])
+async def list_versions(
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: Reader,
+    dataset_id: int,
+) -> Sequence[DatasetVersion]:
+    found, total = await service.list_versions(session, dataset_id, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
+
+
+@router.post("/{dataset_id}/versions", response_model=VersionAsked, status_code=202)
+async def freeze_version(
+    request: Request,
+    response: Response,
+    session: Session,
+    actor: Writer,
+    dataset_id: int,
+    body: VersionCreate,
+) -> VersionAsked:
+    dataset = await service.get_own(session, actor, dataset_id)
+    refuse_stale(request, dataset)
+    source = body.from_records.source if body.from_records else None
+    job: Job = await service.freeze_again(session, actor, dataset, source)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return VersionAsked(job_id=job.id, status=job.status, dataset_id=dataset.id)
+
+
+@router.get("/{dataset_id}/preview")
+async def preview_dataset(
+    house: House,
+    actor: Reader,
+    dataset_id: int,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    version: Number = None,
+) -> Preview:
+    async with house.database.reading() as session:
+        found = await service.get_version(session, dataset_id, version)
+    return await service.preview(house, found, limit)
+
+
+@router.get("/{dataset_id}/download", response_class=FileResponse)
+async def download_dataset(
+    house: House, session: Session, actor: Reader, dataset_id: int, version: Number = None
+) -> FileResponse:
+    found = await service.get_version(session, dataset_id, version)
+    name = (await service.get(session, dataset_id)).name
+    return FileResponse(
+        house.storage.path(found.storage_key),
+        media_type=PARQUET,
+        filename=f"{name}-v{found.number}.parquet",
+        headers={"ETag": f'"{found.content_hash}"'},
+    )
+
+
+@ml.post("/upload-data")
+async def upload_data(house: House, actor: Writer, file: CsvFile) -> Uploaded:
+    dataset, version = await service.upload(house, actor, file.file, file.filename, None)
+    return await service.summary(house, dataset, version)

@@ -1,0 +1,313 @@
+"""Rules for data sets: who may make, see and delete them, and how versions come to be."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core import audit, jobs
+from astralytiq.core.db import new_id, utc_now
+from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, UnsupportedMedia
+from astralytiq.core.jobs import Job
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor
+from astralytiq.engines.tabular import parquet
+
+from . import tables
+from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
+from .schemas import DateRangeRead, Preview, Uploaded
+from .tables import Written
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CSV_SUFFIXES = frozenset({"", ".csv", ".tsv", ".txt"})
+LONGEST_NAME = 200
+PREVIEW_ROWS = 5
+
+
+# Finding ----------------------------------------------------------------------------------------
+
+
+def living() -> Select[Dataset]:
+    return select(Dataset).where(Dataset.deleted_at.is_(None))
+
+
+async def list_all(session: AsyncSession, limit: int, offset: int) -> tuple[Sequence[Dataset], int]:
+    """All of them: what belongs to no project is the whole team's to read."""
+    total = await session.scalar(select(func.count()).select_from(living().subquery())) or 0
+    query = living().order_by(Dataset.id.desc()).limit(limit).offset(offset)
+    return (await session.scalars(query)).all(), total
+
+
+async def get(session: AsyncSession, dataset_id: int) -> Dataset:
+    if found := await session.scalar(living().where(Dataset.id == dataset_id)):
+        return found
+    raise NotFound(f"There is no data set {dataset_id}.")
+
+
+async def get_own(session: AsyncSession, actor: Actor, dataset_id: int) -> Dataset:
+    """One that `actor` may change."""
+    dataset = await get(session, dataset_id)
+    if dataset.owner_id != actor.id and not actor.is_admin:
+        raise Forbidden("Only its owner or an admin may change this data set.")
+    return dataset
+
+
+async def list_versions(
+    session: AsyncSession, dataset_id: int, limit: int, offset: int
+) -> tuple[Sequence[DatasetVersion], int]:
+    dataset = await get(session, dataset_id)
+    query = select(DatasetVersion).where(DatasetVersion.dataset_id == dataset_id)
+    newest = query.order_by(DatasetVersion.number.desc()).limit(limit).offset(offset)
+    return (await session.scalars(newest)).all(), dataset.current
+
+
+async def get_version(
+    session: AsyncSession, dataset_id: int, number: int | None = None
+) -> DatasetVersion:
+    """The numbered version, or the newest."""
+    dataset = await get(session, dataset_id)
+    wanted = dataset.current if number is None else number
+    query = select(DatasetVersion).filter_by(dataset_id=dataset_id, number=wanted)
+    if found := await session.scalar(query):
+        return found
+    if number is None:
+        raise Conflict(f"The data set {dataset_id} has no version yet: it is {dataset.status}.")
+    raise NotFound(f"The data set {dataset_id} has no version {number}.")
+
+
+async def resolve(session: AsyncSession, reference: int | str) -> DatasetVersion:
+    """The version that "7@2" names; "7" or 7 means the newest of data set 7."""
+    dataset_id, at, number = str(reference).partition("@")
+    parts = [dataset_id, number] if at else [dataset_id]
+    # SQLite's integers have 64 bits.
+    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+        words = f"{reference!r} names no data set: write '7@2', or '7' for its newest version."
+        raise Invalid(words, faults=(Fault(("body", "dataset_id"), words),))
+    return await get_version(session, int(dataset_id), int(number) if at else None)
+
+
+async def origin_of(session: AsyncSession, version_id: int) -> tuple[Dataset, DatasetVersion]:
+    """A version and its set, also if the set was deleted: traces must not end there."""
+    version = await session.get_one(DatasetVersion, version_id)
+    return await session.get_one(Dataset, version.dataset_id), version
+
+
+# Making -----------------------------------------------------------------------------------------
+
+
+async def create(
+    session: AsyncSession, actor: Actor, *, name: str, description: str | None, source: str
+) -> Dataset:
+    """A set whose first version a job is asked to freeze from the records of `source`."""
+    await refuse_taken(session, actor, name)
+    dataset = Dataset(
+        name=name,
+        type=DatasetType.records,
+        description=description,
+        owner_id=actor.account_id,
+        source=source,
+    )
+    session.add(dataset)
+    await session.flush()  # The job needs the new id.
+    audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", source=source)
+    dataset.job_id = (await ask_to_freeze(session, actor, dataset, source)).id
+    await session.flush()
+    return dataset
+
+
+async def refuse_taken(session: AsyncSession, actor: Actor, name: str) -> None:
+    same = living().where(Dataset.owner_id == actor.account_id, Dataset.name == name)
+    if await session.scalar(same.limit(1)):
+        raise Conflict(f"You have a data set named {name!r} already: choose another name.")
+
+
+async def freeze_again(
+    session: AsyncSession, actor: Actor, dataset: Dataset, source: str | None
+) -> Job:
+    chosen = source or dataset.source
+    if chosen is None:
+        raise Invalid("This data set was uploaded: say from_records: {source}, or upload anew.")
+    job = await ask_to_freeze(session, actor, dataset, chosen)
+    dataset.job_id = job.id
+    audit.record(session, actor, "dataset.freeze_asked", f"dataset/{dataset.id}", source=chosen)
+    await session.flush()
+    return job
+
+
+async def ask_to_freeze(session: AsyncSession, actor: Actor, dataset: Dataset, source: str) -> Job:
+    job = await jobs.enqueue(
+        session,
+        "datasets.freeze",
+        owner_id=actor.id,
+        dataset_id=dataset.id,
+        source=source,
+        actor_id=actor.id,
+        actor_name=actor.name,
+    )
+    assert job  # Only an idempotency key can keep a job out.
+    return job
+
+
+async def version_of_job(session: AsyncSession, job_id: str) -> DatasetVersion | None:
+    return await session.scalar(select(DatasetVersion).where(DatasetVersion.job_id == job_id))
+
+
+async def add_version(
+    session: AsyncSession,
+    actor: Actor,
+    dataset_id: int,
+    written: Written,
+    origin: dict[str, Any],
+    job_id: str | None = None,
+) -> DatasetVersion:
+    """Numbered in the order of their commits; a job that runs again finds its version."""
+    locked = living().where(Dataset.id == dataset_id).with_for_update()
+    dataset = await session.scalar(locked)
+    if dataset is None:
+        raise NotFound(f"The data set {dataset_id} was deleted meanwhile.")
+    if job_id and (known := await version_of_job(session, job_id)):
+        return known
+    version = DatasetVersion(
+        dataset_id=dataset_id,
+        number=dataset.current + 1,
+        rows=written.rows,
+        columns=len(written.columns),
+        size_bytes=written.stored.size,
+        content_hash=written.stored.sha256,
+        schema=written.schema,
+        storage_key=written.stored.key,
+        origin=origin,
+        job_id=job_id,
+        created_by=actor.id,
+    )
+    session.add(version)
+    show_newest(dataset, version)
+    audit.record(session, actor, "dataset.version_added", f"dataset/{version.reference}")
+    await session.flush()
+    return version
+
+
+def show_newest(dataset: Dataset, version: DatasetVersion) -> None:
+    dataset.status = DatasetStatus.ready
+    dataset.current = version.number
+    dataset.rows, dataset.columns = version.rows, version.columns
+    dataset.size_bytes = version.size_bytes
+
+
+async def mark_failed(session: AsyncSession, dataset_id: int) -> None:
+    """A set that has a version stays usable, whatever becomes of the next one."""
+    dataset = await session.get(Dataset, dataset_id, with_for_update=True)
+    if dataset and dataset.current == 0:
+        dataset.status = DatasetStatus.failed
+
+
+async def delete(session: AsyncSession, actor: Actor, dataset: Dataset) -> None:
+    """Its name is free again. Its files stay: models trained on them can still be traced."""
+    dataset.deleted_at = utc_now()
+    audit.record(session, actor, "dataset.deleted", f"dataset/{dataset.id}", name=dataset.name)
+
+
+# Uploading --------------------------------------------------------------------------------------
+
+
+async def upload(
+    resources: Resources, actor: Actor, file: BinaryIO, filename: str | None, name: str | None
+) -> tuple[Dataset, DatasetVersion]:
+    """A new set from a CSV file: converted in a thread, outside of any transaction."""
+    owner, label = actor.account_id, plain_name(filename)
+    if name:
+        async with resources.database.reading() as session:
+            await refuse_taken(session, actor, name)
+    storage, key = resources.storage, f"datasets/{new_id()}"
+    original = await asyncio.to_thread(tables.keep_upload, storage, file, f"{key}.csv")
+    written = await asyncio.to_thread(tables.from_csv, storage, original.key, f"{key}.parquet")
+    origin = {
+        "kind": "upload",
+        "filename": label,
+        "storage_key": original.key,
+        "sha256": original.sha256,
+    }
+
+    async def store(session: AsyncSession) -> tuple[Dataset, DatasetVersion]:
+        chosen = name or await free_name(session, owner, PurePosixPath(label).stem)
+        dataset = Dataset(name=chosen, type=DatasetType.csv, owner_id=owner, current=0)
+        session.add(dataset)
+        await session.flush()  # The version needs the new id.
+        audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", filename=label)
+        return dataset, await add_version(session, actor, dataset.id, written, origin)
+
+    try:
+        return await resources.database.write(store)
+    except BaseException:
+        storage.delete(original.key)
+        storage.delete(written.stored.key)
+        raise
+
+
+def plain_name(filename: str | None) -> str:
+    """What a browser calls the file: a name to show, never a path to follow."""
+    bare = (filename or "").replace("\\", "/").rsplit("/", 1)[-1]
+    shown = "".join(letter for letter in bare if letter.isprintable()).strip(" .")
+    label = shown[-LONGEST_NAME:] or "upload.csv"
+    suffix = PurePosixPath(label).suffix.lower()
+    if suffix not in CSV_SUFFIXES:
+        raise UnsupportedMedia(f"{suffix} files are not read yet: send CSV.")
+    return label
+
+
+async def free_name(session: AsyncSession, owner_id: int, wanted: str) -> str:
+    """Existing clients upload the same file again and again: "iris", then "iris (2)"."""
+    query = select(Dataset.name).where(Dataset.owner_id == owner_id, Dataset.deleted_at.is_(None))
+    alike = Dataset.name.startswith(wanted, autoescape=True)
+    taken = set(await session.scalars(query.where(alike)))
+    number, name = 1, wanted
+    while name in taken:
+        number += 1
+        name = f"{wanted} ({number})"
+    return name
+
+
+async def summary(resources: Resources, dataset: Dataset, version: DatasetVersion) -> Uploaded:
+    path = resources.storage.path(version.storage_key)
+    head = await asyncio.to_thread(parquet.read_head, path, PREVIEW_ROWS)
+    dates = await asyncio.to_thread(parquet.date_range, path)
+    return Uploaded(
+        filename=version.origin["filename"],
+        shape=(version.rows, version.columns),
+        columns=[column["name"] for column in version.schema],
+        dtypes={column["name"]: column["type"] for column in version.schema},
+        preview=head,
+        dataset_id=dataset.id,
+        rows=version.rows,
+        date_range=DateRangeRead(**asdict(dates)) if dates else None,
+        message=f"Stored as the data set {dataset.name!r}, version {version.reference}.",
+    )
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+async def preview(resources: Resources, version: DatasetVersion, limit: int) -> Preview:
+    path = resources.storage.path(version.storage_key)
+    return Preview.model_validate(
+        {
+            "dataset_id": version.dataset_id,
+            "version": version.number,
+            "columns": version.schema,
+            "rows": await asyncio.to_thread(parquet.read_head, path, limit),
+            "total_rows": version.rows,
+        }
+    )
+
+
+async def open_table(
+    resources: Resources, version: DatasetVersion, names: Sequence[str] | None = None
+) -> "pa.Table":
+    """The version's rows (only the named columns), once its hash is checked."""
+    return await asyncio.to_thread(tables.read, resources.storage, version, names)

@@ -1,0 +1,126 @@
+"""The files behind versions: written from an upload or from records, and read with their hash."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core.errors import Conflict, Invalid
+from astralytiq.core.executor import Work
+from astralytiq.core.storage import CHUNK, Storage, Stored
+from astralytiq.engines.tabular import csv, parquet
+from astralytiq.engines.tabular.columns import BadTable, Column
+from astralytiq.engines.tabular.records import Discovery, Row, to_table
+from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion.models import DataRecord
+
+from .models import DatasetVersion
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH = 5_000
+RECORD_ID = "_record_id"
+FIELDS = (
+    RECORD_ID, "title", "description", "content", "author", "published_at", "url", "category",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Written:
+    """A Parquet file that no version names yet."""
+
+    stored: Stored
+    rows: int
+    columns: list[Column]
+
+    @property
+    def schema(self) -> list[dict[str, str]]:
+        return [asdict(column) for column in self.columns]
+
+
+# From an upload ---------------------------------------------------------------------------------
+
+
+def keep_upload(storage: Storage, upload: BinaryIO, key: str) -> Stored:
+    """The file as it came: text that becomes numbers cannot be had back from them."""
+    upload.seek(0)
+    with storage.writing(key) as file:
+        shutil.copyfileobj(upload, file, CHUNK)
+    return storage.describe(key)
+
+
+def from_csv(storage: Storage, source: str, key: str) -> Written:
+    """Blocks for as long as the conversion takes: call from a thread."""
+    try:
+        with storage.writing(key) as file:
+            rows, columns = csv.to_parquet(storage.path(source), file)
+    except BadTable as error:
+        storage.delete(source)
+        raise Invalid(str(error)) from None
+    return Written(storage.describe(key), rows, columns)
+
+
+# From records -----------------------------------------------------------------------------------
+
+
+async def from_records(work: Work, session: AsyncSession, source: str, key: str) -> Written:
+    """Two passes over one view of the database: learn the columns, then write them."""
+    await hold_view(session)
+    found = Discovery()
+    async for records in ingestion.read_batches(session, source, BATCH):
+        await asyncio.to_thread(found.see, rows_of(records))
+        work.report(0.1, "reading", f"{found.rows} records")
+    if not found.rows:
+        raise Invalid(f"The source {source!r} has no records: run it first, then try again.")
+    columns = found.columns(FIELDS, frozenset({RECORD_ID}))
+    storage = work.resources.storage
+    with storage.writing(key) as file, parquet.ParquetWriter(file, columns) as writer:
+        async for records in ingestion.read_batches(session, source, BATCH):
+            await asyncio.to_thread(write, writer, rows_of(records), columns)
+            work.report(0.1 + 0.8 * writer.rows / found.rows, "writing", f"{writer.rows} rows")
+    stored = await asyncio.to_thread(storage.describe, key)
+    return Written(stored, writer.rows, columns)
+
+
+async def hold_view(session: AsyncSession) -> None:
+    """Both passes must see the same records. SQLite's transactions are such views by nature."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
+def write(writer: parquet.ParquetWriter, rows: Sequence[Row], columns: list[Column]) -> None:
+    writer.add(to_table(rows, columns))
+
+
+def rows_of(records: Sequence[DataRecord]) -> list[Row]:
+    return [row_of(record) for record in records]
+
+
+def row_of(record: DataRecord) -> Row:
+    """`_record_id` leads back to the record; a key that is also a field's name gets a prefix."""
+    row: dict[str, Any] = {name: getattr(record, name) for name in FIELDS if name != RECORD_ID}
+    row[RECORD_ID] = record.id
+    for key, value in record.extra.items():
+        row[f"metadata.{key}" if key in FIELDS else key] = value
+    return row
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+
+def verify(storage: Storage, version: DatasetVersion) -> None:
+    """Refuse a file that is not the one the version was made with. Reads all of it."""
+    words = f"The file of the data set {version.reference} is"
+    if not storage.exists(version.storage_key):
+        raise Conflict(f"{words} missing: restore it from a backup.")
+    if storage.describe(version.storage_key).sha256 != version.content_hash:
+        raise Conflict(f"{words} damaged (its SHA-256 differs): restore it from a backup.")
+
+
+def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None) -> "pa.Table":
+    verify(storage, version)
+    return parquet.read_table(storage.path(version.storage_key), names)

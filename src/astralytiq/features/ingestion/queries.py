@@ -1,0 +1,130 @@
+"""Reads that span many rows: the page of records, statistics, raw payloads, rejects."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core.errors import Invalid, NotFound
+from astralytiq.engines.etl.packing import unpacked
+
+from . import service
+from .models import DataRecord, RawApi, RawCsv, Reject, Run, RunStatus
+from .schemas import RawRead, RunInStats, SourceStats, Stats
+
+
+async def page_of_records(
+    session: AsyncSession,
+    *,
+    source: str | None,
+    category: str | None,
+    limit: int,
+    offset: int,
+    cursor: int | None,
+) -> tuple[Sequence[DataRecord], int, str | None]:
+    """Records in the order of their ids, how many match, and the cursor of the next page."""
+    if cursor is not None and offset:
+        raise Invalid("Give 'cursor' or 'offset', not both.")
+    wanted = {"source": source, "category": category}
+    matching = select(DataRecord).filter_by(**{k: v for k, v in wanted.items() if v is not None})
+    counted = matching.with_only_columns(func.count(DataRecord.id))
+    total = await session.scalar(counted) or 0
+    query = matching.where(DataRecord.id > cursor) if cursor is not None else matching
+    query = query.order_by(DataRecord.id).limit(limit + 1).offset(offset)
+    found = (await session.scalars(query)).all()
+    following = str(found[limit - 1].id) if len(found) > limit else None
+    return found[:limit], total, following
+
+
+async def get_record(session: AsyncSession, record_id: int) -> DataRecord:
+    if found := await session.get(DataRecord, record_id):
+        return found
+    raise NotFound(f"There is no record {record_id}.")
+
+
+async def raw_of(session: AsyncSession, record_id: int) -> RawRead:
+    """The payload that a record's current state came from."""
+    record = await get_record(session, record_id)
+    for table in (RawCsv, RawApi):
+        # A run reads one kind only, so that its id tells the two tables' numbers apart.
+        raw = await session.get(table, record.raw_id)
+        if raw and raw.run_id == record.run_id:
+            return RawRead(
+                record_id=record_id,
+                source=raw.source,
+                run_id=raw.run_id,
+                batch=raw.batch,
+                position=record.raw_position,
+                fetched_at=raw.created_at,
+                payload=(await asyncio.to_thread(unpacked, raw.payload))[record.raw_position],
+            )
+    raise NotFound(f"The raw payload of record {record_id} is not kept any more.")
+
+
+async def list_rejects(
+    session: AsyncSession, source: str | None, run_id: str | None, limit: int, offset: int
+) -> tuple[Sequence[Reject], int]:
+    wanted = {"source": source, "run_id": run_id}
+    matching: Select[Reject] = select(Reject).filter_by(
+        **{k: v for k, v in wanted.items() if v is not None}
+    )
+    total = await session.scalar(matching.with_only_columns(func.count(Reject.id))) or 0
+    query = matching.order_by(Reject.id).limit(limit).offset(offset)
+    return (await session.scalars(query)).all(), total
+
+
+async def stats(session: AsyncSession, limit: int) -> Stats:
+    """Sums over all runs, and the newest `limit` of them."""
+    counters = (
+        Run.records_processed, Run.records_inserted, Run.records_updated, Run.records_failed
+    )  # fmt: skip
+    sums = [func.coalesce(func.sum(counter), 0) for counter in counters]
+    processed, inserted, updated, failed = (await session.execute(select(*sums))).one()
+    last = await service.last_run(session)
+    runs, _ = await service.list_runs(session, None, limit, 0)
+    return Stats(
+        last_run_id=last.run_id if last else None,
+        total_records_processed=processed,
+        total_records_inserted=inserted,
+        total_records_updated=updated,
+        total_records_failed=failed,
+        last_run_timestamp=last.start_time if last else None,
+        last_run_status=last.status if last else None,
+        last_failure_timestamp=await last_failure(session),
+        runs=[RunInStats.model_validate(run) for run in runs],
+        sources=await stats_by_source(session, counters, sums),
+    )
+
+
+async def last_failure(session: AsyncSession) -> datetime | None:
+    query = select(Run.end_time).where(Run.status == RunStatus.failed)
+    return await session.scalar(query.order_by(Run.end_time.desc()).limit(1))
+
+
+async def stats_by_source(
+    session: AsyncSession, counters: Sequence[Any], sums: Sequence[Any]
+) -> dict[str, SourceStats]:
+    names = [counter.key for counter in counters]
+    per_source = select(
+        Run.source,
+        func.count().label("runs"),
+        func.max(Run.run_id).label("last_run_id"),  # ids are in the order of their making
+        *(total.label(name) for total, name in zip(sums, names, strict=True)),
+    ).group_by(Run.source)
+    grouped = per_source.subquery()
+    query = select(grouped, Run.start_time, Run.status).join(
+        Run, Run.run_id == grouped.c.last_run_id
+    )
+    return {
+        row.source: SourceStats(
+            runs=row.runs,
+            **{name: getattr(row, name) for name in names},
+            last_run_id=row.last_run_id,
+            last_run_timestamp=row.start_time,
+            last_run_status=row.status,
+        )
+        for row in await session.execute(query)
+    }

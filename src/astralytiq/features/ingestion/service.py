@@ -1,0 +1,293 @@
+"""Rules for sources and their runs, and what other rooms may read of the records."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core import audit, broadcast, jobs
+from astralytiq.core.db import new_id, utc_now
+from astralytiq.core.errors import Conflict, Fault, Invalid, NotFound
+from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.security import Actor
+from astralytiq.core.settings import Settings
+
+from . import files
+from .extract import refuse_unlisted
+from .models import (
+    Checkpoint,
+    DataRecord,
+    RawApi,
+    RawCsv,
+    Reject,
+    Run,
+    RunStatus,
+    Source,
+    SourceKind,
+)
+from .schemas import ApiSource, CsvSource, SourceChange, source_spec
+
+Spec = CsvSource | ApiSource
+OWN_COLUMNS = frozenset({"name", "kind", "enabled", "batch_size"})
+JOB = "ingestion.run"
+
+
+# Sources ----------------------------------------------------------------------------------------
+
+
+def spec_of(source: Source) -> Spec:
+    """The source as its owner wrote it."""
+    own = {name: getattr(source, name) for name in OWN_COLUMNS}
+    return source_spec.validate_python(source.config | own | {"kind": source.kind.value})
+
+
+def shown(source: Source) -> dict[str, Any]:
+    """The source as its door answers it: secrets stand in it by reference only."""
+    stored = ("id", "owner_id", "created_at", "updated_at")
+    return spec_of(source).model_dump() | {name: getattr(source, name) for name in stored}
+
+
+def refuse_unsafe(settings: Settings, spec: Spec) -> None:
+    """What this installation does not let a source read. The run checks it once more."""
+    if isinstance(spec, CsvSource):
+        files.refuse_outside(spec.path, settings.readable_roots)
+    else:
+        refuse_unlisted(settings, spec.auth)
+
+
+async def find_source(session: AsyncSession, name: str) -> Source | None:
+    return await session.scalar(select(Source).where(Source.name == name))
+
+
+async def get_source(session: AsyncSession, name: str) -> Source:
+    if found := await find_source(session, name):
+        return found
+    raise NotFound(f"There is no source {name!r}.")
+
+
+async def list_sources(
+    session: AsyncSession, limit: int, offset: int
+) -> tuple[Sequence[Source], int]:
+    total = await session.scalar(select(func.count(Source.id))) or 0
+    query = select(Source).order_by(Source.name).limit(limit).offset(offset)
+    return (await session.scalars(query)).all(), total
+
+
+async def create_source(session: AsyncSession, actor: Actor, spec: Spec) -> Source:
+    if await find_source(session, spec.name):
+        raise Conflict(f"There is a source {spec.name!r} already: change it, or choose a name.")
+    source = Source(
+        name=spec.name, kind=SourceKind(spec.kind), schedule=None, owner_id=actor.id, config={}
+    )
+    fill(source, spec)
+    session.add(source)
+    await session.flush()
+    audit.record(session, actor, "source.created", f"source/{source.name}", kind=spec.kind)
+    return source
+
+
+async def ensure_source(session: AsyncSession, actor: Actor, body: Spec) -> Source:
+    """The source of this name as it is, or else a new one from `body`."""
+    return await find_source(session, body.name) or await create_source(session, actor, body)
+
+
+async def change_source(
+    session: AsyncSession, actor: Actor, source: Source, change: SourceChange
+) -> Source:
+    spec = changed(spec_of(source), change)
+    fill(source, spec)
+    fields = sorted(change.model_fields_set)
+    audit.record(session, actor, "source.changed", f"source/{source.name}", fields=fields)
+    await session.flush()
+    return source
+
+
+def changed(spec: Spec, change: SourceChange) -> Spec:
+    """The whole source after the change, checked as a new one would be."""
+    given = change.model_dump(exclude_unset=True)
+    for name in ("name", "kind"):
+        if given.get(name, getattr(spec, name)) != getattr(spec, name):
+            raise Invalid(f"A source keeps its {name}: make a new source instead.")
+    merged = spec.model_dump() | given
+    try:
+        return source_spec.validate_python({k: v for k, v in merged.items() if v is not None})
+    except ValidationError as error:
+        faults = tuple(
+            Fault(("body", *fault["loc"][1:]), fault["msg"], fault["type"])
+            for fault in error.errors(include_input=False, include_url=False)
+        )
+        words = "; ".join(f"{'.'.join(map(str, fault.loc))}: {fault.msg}" for fault in faults)
+        raise Invalid(f"Correct and send again: {words}", faults=faults) from None
+
+
+def fill(source: Source, spec: Spec) -> None:
+    source.enabled, source.batch_size = spec.enabled, spec.batch_size
+    source.config = spec.model_dump(mode="json", exclude=set(OWN_COLUMNS))
+
+
+async def delete_source(
+    session: AsyncSession, actor: Actor, source: Source, *, records: bool
+) -> None:
+    """Forget a source; with `records` also what it brought. Its runs stay in the history."""
+    await close_abandoned_runs(session)
+    if run := await run_in_progress(session, source.name):
+        raise Conflict(f"Run {run.run_id} of this source is in progress: cancel it first.")
+    tables: tuple[Any, ...] = (DataRecord, RawCsv, RawApi, Reject) if records else ()
+    for table in (Checkpoint, *tables):
+        await session.execute(delete(table).where(table.source == source.name))
+    await session.delete(source)
+    audit.record(
+        session, actor, "source.deleted", f"source/{source.name}",
+        records="delete" if records else "keep",
+    )  # fmt: skip
+    await session.flush()
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+async def start_run(
+    session: AsyncSession, actor: Actor, name: str, full_refresh: bool = False
+) -> Run:
+    """Queue a run of the source, from its beginning. One source has one run at a time."""
+    await close_abandoned_runs(session)
+    source = await get_source(session, name)
+    if not source.enabled:
+        raise Conflict(f"The source {name!r} is disabled: enable it first.")
+    if run := await run_in_progress(session, name):
+        raise Conflict(
+            f"Run {run.run_id} of {name!r} is in progress: wait for its end, or cancel it."
+        )
+    run = Run(run_id=new_id(), source=name)
+    arguments = {"run_id": run.run_id, "full_refresh": full_refresh}
+    job = await jobs.enqueue(session, JOB, owner_id=actor.id, **arguments)
+    run.job_id = job.id if job else None
+    session.add(run)
+    audit.record(session, actor, "run.started", f"run/{run.run_id}", source=name)
+    await session.flush()
+    announce(session, run)
+    return run
+
+
+async def start_all(session: AsyncSession, actor: Actor) -> list[Run]:
+    """A run of each enabled source; where one is in progress already, that one."""
+    await close_abandoned_runs(session)
+    query = select(Source.name).where(Source.enabled).order_by(Source.name)
+    return [
+        await run_in_progress(session, name) or await start_run(session, actor, name)
+        for name in (await session.scalars(query)).all()
+    ]
+
+
+async def run_in_progress(session: AsyncSession, source: str) -> Run | None:
+    query = select(Run).where(Run.source == source, Run.status == RunStatus.in_progress)
+    return await session.scalar(query)
+
+
+async def get_run(session: AsyncSession, run_id: str) -> Run:
+    if found := await session.get(Run, run_id):
+        return found
+    raise NotFound(f"There is no run {run_id!r}.")
+
+
+async def list_runs(
+    session: AsyncSession, source: str | None, limit: int, offset: int
+) -> tuple[Sequence[Run], int]:
+    matching: Select[Run] = select(Run) if source is None else select(Run).filter_by(source=source)
+    total = await session.scalar(select(func.count()).select_from(matching.subquery())) or 0
+    query = matching.order_by(Run.run_id.desc()).limit(limit).offset(offset)
+    return (await session.scalars(query)).all(), total
+
+
+async def cancel_run(session: AsyncSession, actor: Actor, run_id: str) -> Run:
+    """A waiting run ends at once, a running one after its current batch."""
+    run = await get_run(session, run_id)
+    if run.status is not RunStatus.in_progress:
+        raise Conflict(f"This run has ended already: {run.status}.")
+    await close_abandoned_runs(session)
+    if run.status is RunStatus.in_progress and run.job_id:
+        await jobs.request_cancel(session, run.job_id)
+        audit.record(session, actor, "run.cancelled", f"run/{run_id}", source=run.source)
+        await session.flush()
+        await close_abandoned_runs(session)
+    return run
+
+
+async def close_abandoned_runs(session: AsyncSession) -> list[Run]:
+    """End the runs whose job has ended without them: cancelled in the queue, or dead for good."""
+    found = (await session.execute(abandoned())).all()
+    for run, status, error in found:
+        cancelled = status is JobStatus.cancelled
+        end_run(
+            session, run, RunStatus.cancelled if cancelled else RunStatus.failed,
+            error or ("Stopped on request." if cancelled else "Its job ended without a word."),
+        )  # fmt: skip
+    await session.flush()
+    return [run for run, _, _ in found]
+
+
+async def has_abandoned_runs(session: AsyncSession) -> bool:
+    return (await session.execute(abandoned().limit(1))).first() is not None
+
+
+def abandoned() -> Select[Run, JobStatus | None, str | None]:
+    ended = (JobStatus.failed, JobStatus.cancelled)
+    return (
+        select(Run, Job.status, Job.error)
+        .outerjoin(Job, Job.id == Run.job_id)
+        .where(Run.status == RunStatus.in_progress, or_(Job.id.is_(None), Job.status.in_(ended)))
+    )
+
+
+def end_run(session: AsyncSession, run: Run, status: RunStatus, error: str | None = None) -> None:
+    run.status, run.end_time, run.error = status, utc_now(), error
+    announce(session, run)
+
+
+def announce(session: AsyncSession, run: Run) -> None:
+    message = {
+        "run_id": run.run_id,
+        "source": run.source,
+        "status": run.status,
+        "batches": run.batches or 0,
+        "records_processed": run.records_processed or 0,
+        "records_inserted": run.records_inserted or 0,
+        "records_updated": run.records_updated or 0,
+        "records_failed": run.records_failed or 0,
+        "error": run.error,
+    }
+    broadcast.publish(session, f"run/{run.source}", message)
+
+
+# What other rooms read --------------------------------------------------------------------------
+
+
+async def read_batches(
+    session: AsyncSession, source: str, size: int = 5000
+) -> AsyncIterator[Sequence[DataRecord]]:
+    """The records of a source in the order of their ids, `size` at a time."""
+    after = 0
+    query = select(DataRecord).where(DataRecord.source == source).order_by(DataRecord.id)
+    while found := (await session.scalars(query.where(DataRecord.id > after).limit(size))).all():
+        yield found
+        after = found[-1].id
+        session.expunge_all()  # Nobody looks at them again: hold one batch, not all of them.
+
+
+async def runs_behind(session: AsyncSession, source: str) -> list[str]:
+    """The runs that wrote the current records of a source, oldest first."""
+    query = select(DataRecord.run_id).where(DataRecord.source == source).distinct()
+    return sorted(await session.scalars(query))  # Their ids are in the order of their making.
+
+
+async def count_records(session: AsyncSession, source: str | None) -> int:
+    query = select(func.count(DataRecord.id))
+    if source is not None:
+        query = query.where(DataRecord.source == source)
+    return await session.scalar(query) or 0
+
+
+async def last_run(session: AsyncSession) -> Run | None:
+    return await session.scalar(select(Run).order_by(Run.run_id.desc()).limit(1))
