@@ -13,7 +13,7 @@ from astralytiq.core.errors import AppError
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings, kept_value
 
-SAMPLE = Path(__file__).parent / "samples" / "sample_data.csv"
+SAMPLES = Path(__file__).parent / "samples"
 
 
 class HomeError(Exception):
@@ -78,9 +78,9 @@ async def migrate(resources: Resources) -> None:
     await migrations.bring_up_to_date(database, settings.database)
 
 
-def copy_sample(settings: Settings) -> Path:
-    """The sample's rows, where file sources may read."""
-    target = settings.home / "inbox" / SAMPLE.name
+def copy_sample(settings: Settings, name: str) -> Path:
+    """A file of ours, where file sources may read."""
+    target = settings.home / "inbox" / name
     if not target.exists():
-        shutil.copy(SAMPLE, target)
+        shutil.copy(SAMPLES / name, target)
     return target

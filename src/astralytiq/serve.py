@@ -1,17 +1,16 @@
 """Serves the API: embedded (workers and clockwork beside it) or on its own."""
 
-import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from astralytiq import home, onboarding
-from astralytiq.app import create_app
+from astralytiq.app import Step, create_app
 from astralytiq.core import logging as our_logging
 from astralytiq.core import scheduler, supervisor
 from astralytiq.core.resources import Resources
@@ -51,7 +50,8 @@ def serve_embedded(settings: Settings, *, demo: bool = False, empty: bool = Fals
     with home.held(settings):
         welcome = onboarding.Welcome(settings)
         setup = partial(onboarding.set_up, welcome=welcome, demo=demo, empty=empty)
-        run(settings, [setup], [scheduler.run_forever, keep_workers], welcome.line)
+        companions = [scheduler.run_forever, keep_workers, *([load_demo] if demo else [])]
+        run(settings, [setup], companions, welcome.line)
 
 
 def serve_api(settings: Settings) -> None:
@@ -59,6 +59,12 @@ def serve_api(settings: Settings) -> None:
     our_logging.configure(settings.log_level)
     home.prepare(settings)
     run(settings, [home.migrate], [], onboarding.Welcome(settings).line)
+
+
+async def load_demo(resources: Resources) -> None:
+    from astralytiq import demo  # noqa: PLC0415 - an ordinary start pays nothing for it
+
+    await demo.load(resources)
 
 
 async def keep_workers(resources: Resources) -> None:
@@ -70,8 +76,8 @@ async def keep_workers(resources: Resources) -> None:
 
 def run(
     settings: Settings,
-    setup: list[Callable[[Resources], Awaitable[None]]],
-    companions: list[Callable[[Resources], Awaitable[None]]],
+    setup: Sequence[Step],
+    companions: Sequence[Step],
     line: Callable[[int], str],
 ) -> None:
     with listening(settings.host, settings.port) as listener:
@@ -86,7 +92,7 @@ def run(
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = Server(config, app, lambda: say(line(port)))
-        asyncio.run(server.serve(sockets=[listener]), loop_factory=config.get_loop_factory())
+        server.run(sockets=[listener])
     if not server.started:
         raise ServeError("The server could not start; the lines above say why.")
 

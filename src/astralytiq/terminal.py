@@ -57,10 +57,11 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: boo
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "))
+        table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(cell(row.get(column)) for column in columns))
-    console = Console()
+    # A pipe has no width: nothing is cut for it.
+    console = Console(width=None if sys.stdout.isatty() else 10_000)
     console.print(table if rows else "[dim]nothing yet[/dim]")
 
 

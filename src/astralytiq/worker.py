@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -32,7 +31,8 @@ def die_with_parent() -> None:
     """
 
     def watch() -> None:
-        while sys.stdin.buffer.read(1024):
+        # The bare descriptor: a buffered reader's lock would break our own orderly exit.
+        while os.read(0, 1024):
             pass
         os._exit(3)
 

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import random
 import socket
+from asyncio import sleep
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ class Fetcher:
                 wait = pause(attempt, trouble)
                 if attempt == ATTEMPTS or wait > LONGEST_WAIT:
                     raise Transient(f"{shown(target)} {words_of(trouble)}.") from None
-            await asyncio.sleep(wait)
+            await sleep(wait)
         raise AssertionError("unreachable")
 
     async def _follow(self, url: httpx2.URL, headers: dict[str, str], attempt: int) -> Fetched:

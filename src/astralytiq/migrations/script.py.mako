@@ -1,10 +1,11 @@
-"""${message}."""
+"""${message.capitalize()}."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
-${imports if imports else ""}
+
+from astralytiq.core import db
 
 revision: str = ${repr(up_revision)}
 down_revision: str | None = ${repr(down_revision)}

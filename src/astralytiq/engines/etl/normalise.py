@@ -7,6 +7,7 @@ a primary key, the content hash. `content_hash` is the SHA-256 of all fields as 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from astralytiq.engines.etl.values import as_moment, as_text
 FIELDS = ("title", "description", "content", "author", "published_at", "url", "category")
 LONGEST_ID = 500
 DEFAULT_PORTS = {"http": 80, "https": 443}
+PLAIN_URL = re.compile(r"https?://([a-z0-9.-]+(?:/[^?#\s]*)?)")  # nearly all: spare the parser
 NUL = b"\\u0000"
 
 Fields = dict[str, Any]
@@ -104,14 +106,13 @@ class Normaliser:
     def _mapped(self, payload: dict[str, Any]) -> Fields:
         record: Fields = {}
         for field, path in self.paths.items():
-            value = payload.get(path) if "." not in path else pick(payload, path)
-            if value is None or value == "":
+            value = pick(payload, path) if "." in path else payload.get(path)
+            if value and type(value) is str and field != "published_at":
+                record[field] = value
+            elif value is None or value == "":
                 record[field] = None
-                continue
-            try:
-                record[field] = as_moment(value) if field == "published_at" else as_text(value)
-            except ValueError as fault:
-                raise ValueError(f"{field} (from {path!r}): {fault}") from None
+            else:
+                record[field] = mapped(field, path, value)
         return record
 
     def _metadata(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +131,13 @@ class Normaliser:
         if len(key) > LONGEST_ID:
             raise ValueError(f"the primary key has more than {LONGEST_ID} characters")
         return key
+
+
+def mapped(field: str, path: str, value: Any) -> Any:
+    try:
+        return as_moment(value) if field == "published_at" else as_text(value)
+    except ValueError as fault:
+        raise ValueError(f"{field} (from {path!r}): {fault}") from None
 
 
 def key_part(path: str, value: Any) -> str:
@@ -176,6 +184,8 @@ def normal_url(url: str) -> str | None:
     http and https are the same; host in lower case without default port or sign-in; no fragment,
     no final slash, no `utm_` parameters, the others sorted.
     """
+    if plain := PLAIN_URL.fullmatch(url):
+        return "https://" + plain[1].rstrip("/")
     try:
         parts = urlsplit(url.strip())
         scheme, port = parts.scheme.lower(), parts.port

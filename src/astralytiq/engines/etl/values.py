@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?P<rest>\.\d+)?(?P<power>[eE][+-]?\d{1,3})?", re.ASCII)
+NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
 NUMBER_STARTS = frozenset("-0123456789")
 SAFE_DIGITS = 15  # every decimal of so many digits comes back unchanged from a 64-bit float
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
-EPOCH_TEXT = re.compile(r"\d{10}|\d{13}", re.ASCII)
+EPOCH_LENGTHS = (10, 13)  # digits of seconds and of milliseconds, from 2001 to 2286
 
 
 def from_csv(text: str) -> str | int | float | None:
@@ -32,9 +32,8 @@ def from_csv(text: str) -> str | int | float | None:
     found = NUMBER.fullmatch(text)
     if found is None:
         return text
-    if found["rest"] or found["power"]:
-        return exact_float(text)
-    return exact_integer(text)
+    rest, power = found.groups()
+    return exact_float(text, power) if rest or power else exact_integer(text)
 
 
 def exact_integer(text: str) -> int | str:
@@ -44,9 +43,10 @@ def exact_integer(text: str) -> int | str:
     return number if SMALLEST <= number <= LARGEST else text
 
 
-def exact_float(text: str) -> float | str:
-    mantissa = text.lower().partition("e")[0]
-    digits = mantissa.lstrip("-").replace(".", "").lstrip("0")
+def exact_float(text: str, power: str | None) -> float | str:
+    if len(text) <= SAFE_DIGITS and not power:
+        return float(text)
+    digits = text.lower().partition("e")[0].lstrip("-").replace(".", "").lstrip("0")
     number = float(text)
     lost = abs(number) == float("inf") or (number == 0 and bool(digits))
     return text if lost or len(digits) > SAFE_DIGITS else number
@@ -74,15 +74,16 @@ def as_moment(value: Any) -> datetime | None:
         raise ValueError(f"is {kind_of(value)}, not a time")
     try:
         moment = parsed(value.strip()) if isinstance(value, str) else from_epoch(value)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.astimezone(UTC)
+        if moment.tzinfo is UTC:
+            return moment
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         shown = str(value)[:40]
         raise ValueError(f"{shown!r} is not a time: use ISO 8601, as 2026-01-31T08:00Z") from None
 
 
 def parsed(text: str) -> datetime:
-    if EPOCH_TEXT.fullmatch(text):
+    if text.isdecimal() and len(text) in EPOCH_LENGTHS:
         return from_epoch(int(text))
     try:
         return datetime.fromisoformat(text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 Label = str | int | float | bool
 Progress = Callable[[int, int], None]
@@ -76,7 +76,7 @@ class Adapter(Protocol):
         ends the training.
         """
 
-    def predict(self, model: Any, features: "NDArray[Any]") -> Predictions: ...
+    def predict(self, model: Any, features: "ArrayLike") -> Predictions: ...
 
     def evaluate(
         self, model: Any, features: "NDArray[Any]", target: "NDArray[Any]"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, persistence
 
@@ -47,7 +47,7 @@ class TreeAdapter:
         except ValueError as error:  # ml_core's words for data that it cannot learn from
             raise BadTraining(str(error)) from None
 
-    def predict(self, model: TreeModel, features: NDArray[Any]) -> Predictions:
+    def predict(self, model: TreeModel, features: ArrayLike) -> Predictions:
         shares = model.predict_proba(features)
         labels = model.classes_[shares.argmax(axis=1)].tolist()
         return Predictions(labels, shares.tolist())

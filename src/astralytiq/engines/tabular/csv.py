@@ -26,6 +26,8 @@ NO_VALUE = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-")
 # 007 and 0x1F are names, not numbers: as numbers they would lose what they look like.
 CODE = r"^[+-]?0[0-9xX]"
 ZONE = r"(Z|[+-]\d\d:?\d\d)$"
+# A float would lose the last digits of such a number.
+LONG = r"^[+-]?[0-9]{17,}$"
 TRUTH = r"(?i)^(true|false)$"
 # What a column may still become when a value does not fit; text always fits.
 NEXT: dict[str, tuple[str, ...]] = {
@@ -154,7 +156,8 @@ def looks_like(bare: Cells, type_: str) -> bool:
     import pyarrow.compute as pc
 
     if type_ in ("int64", "float64"):
-        return not pc.any(pc.match_substring_regex(bare, CODE)).as_py()
+        name = CODE if type_ == "int64" else f"{CODE}|{LONG}"
+        return not pc.any(pc.match_substring_regex(bare, name)).as_py()
     if type_ == "bool":
         return bool(pc.all(pc.match_substring_regex(bare, TRUTH)).as_py())
     return True

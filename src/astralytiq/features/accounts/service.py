@@ -147,11 +147,15 @@ async def actor_of_token(resources: Resources, token: str) -> Actor:
     return actor_for(user, str(claims.get("via", "bearer")))
 
 
+async def any_account(resources: Resources) -> bool:
+    async with resources.database.reading() as session:
+        return await session.scalar(select(User.id).limit(1)) is not None
+
+
 async def ensure_admin(resources: Resources) -> FirstAdmin | None:
     """An empty home gets its first admin; None when somebody is there already."""
-    async with resources.database.reading() as session:
-        if await session.scalar(select(User.id).limit(1)):
-            return None
+    if await any_account(resources):
+        return None
     settings = resources.settings
     first = FirstAdmin(
         settings.admin_email,

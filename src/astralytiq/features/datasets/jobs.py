@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import jobs
+from astralytiq.core.errors import AppError
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost, job
 from astralytiq.core.security import Actor
@@ -54,6 +55,6 @@ async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> Data
 
     try:
         return await work.step(store, progress=0.95)
-    except BaseException:
+    except (AppError, LeaseLost, JobCancelled):  # Raised before the commit: nothing names the file.
         work.resources.storage.delete(key)
         raise

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import File, Form, Query, Request, Response, UploadFile
+from fastapi import File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from astralytiq.core.jobs import Job
@@ -19,7 +19,7 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import service
+from . import service, tables
 from .models import Dataset, DatasetVersion
 from .schemas import (
     DatasetCreate,
@@ -38,6 +38,7 @@ ml = room("/ml", "machine learning")
 Reader = Annotated[Actor, needs("datasets:read")]
 Writer = Annotated[Actor, needs("datasets:write")]
 CsvFile = Annotated[UploadFile, File(description="CSV in UTF-8 with a header")]
+DatasetId = Annotated[int, Path(ge=1, lt=1 << 63)]
 Number = Annotated[int | None, Query(ge=1, description="default: the newest version")]
 
 PARQUET = "application/vnd.apache.parquet"
@@ -84,7 +85,7 @@ async def upload_dataset(
 
 @router.get("/{dataset_id}", response_model=DatasetRead)
 async def read_dataset(
-    response: Response, session: Session, actor: Reader, dataset_id: int
+    response: Response, session: Session, actor: Reader, dataset_id: DatasetId
 ) -> Dataset:
     dataset = await service.get(session, dataset_id)
     mark(response, dataset)
@@ -93,7 +94,7 @@ async def read_dataset(
 
 @router.delete("/{dataset_id}", status_code=204)
 async def delete_dataset(
-    request: Request, session: Session, actor: Writer, dataset_id: int
+    request: Request, session: Session, actor: Writer, dataset_id: DatasetId
 ) -> None:
     dataset = await service.get_own(session, actor, dataset_id)
     refuse_stale(request, dataset)
@@ -107,7 +108,7 @@ async def list_versions(
     session: Session,
     page: PageAsked,
     actor: Reader,
-    dataset_id: int,
+    dataset_id: DatasetId,
 ) -> Sequence[DatasetVersion]:
     found, total = await service.list_versions(session, dataset_id, page.limit, page.offset)
     describe_page(request, response, page, total)
@@ -120,12 +121,12 @@ async def freeze_version(
     response: Response,
     session: Session,
     actor: Writer,
-    dataset_id: int,
-    body: VersionCreate,
+    dataset_id: DatasetId,
+    body: VersionCreate | None = None,
 ) -> VersionAsked:
     dataset = await service.get_own(session, actor, dataset_id)
     refuse_stale(request, dataset)
-    source = body.from_records.source if body.from_records else None
+    source = body.from_records.source if body and body.from_records else None
     job: Job = await service.freeze_again(session, actor, dataset, source)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return VersionAsked(job_id=job.id, status=job.status, dataset_id=dataset.id)
@@ -135,7 +136,7 @@ async def freeze_version(
 async def preview_dataset(
     house: House,
     actor: Reader,
-    dataset_id: int,
+    dataset_id: DatasetId,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     version: Number = None,
 ) -> Preview:
@@ -146,12 +147,12 @@ async def preview_dataset(
 
 @router.get("/{dataset_id}/download", response_class=FileResponse)
 async def download_dataset(
-    house: House, session: Session, actor: Reader, dataset_id: int, version: Number = None
+    house: House, session: Session, actor: Reader, dataset_id: DatasetId, version: Number = None
 ) -> FileResponse:
     found = await service.get_version(session, dataset_id, version)
     name = (await service.get(session, dataset_id)).name
     return FileResponse(
-        house.storage.path(found.storage_key),
+        tables.path_of(house.storage, found),
         media_type=PARQUET,
         filename=f"{name}-v{found.number}.parquet",
         headers={"ETag": f'"{found.content_hash}"'},

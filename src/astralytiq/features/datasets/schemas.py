@@ -10,16 +10,18 @@ from astralytiq.core.schemas import Answer, Body
 
 from .models import DatasetStatus, DatasetType
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores none
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 
 
 class FromRecords(Body):
-    source: Annotated[str, Field(min_length=1, max_length=200, description="a source's name")]
+    source: Name = Field(description="a source's name")
 
 
 class DatasetCreate(Body):
     name: Name
-    description: Annotated[str | None, Field(max_length=2000)] = None
+    description: Annotated[str | None, Field(max_length=2000, pattern=NO_NUL)] = None
     from_records: FromRecords
 
 

@@ -7,15 +7,25 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, jobs
 from astralytiq.core.db import new_id, utc_now
-from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound, UnsupportedMedia
+from astralytiq.core.errors import (
+    AppError,
+    Conflict,
+    Fault,
+    Forbidden,
+    Invalid,
+    NotFound,
+    UnsupportedMedia,
+)
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.tabular import parquet
+from astralytiq.features.ingestion import service as ingestion
 
 from . import tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
 CSV_SUFFIXES = frozenset({"", ".csv", ".tsv", ".txt"})
 LONGEST_NAME = 200
 PREVIEW_ROWS = 5
+DIGITS = 19  # 64 bits hold any number of fewer
 
 
 # Finding ----------------------------------------------------------------------------------------
@@ -73,20 +84,19 @@ async def get_version(
     """The numbered version, or the newest."""
     dataset = await get(session, dataset_id)
     wanted = dataset.current if number is None else number
-    query = select(DatasetVersion).filter_by(dataset_id=dataset_id, number=wanted)
-    if found := await session.scalar(query):
-        return found
-    if number is None:
+    if number is None and wanted == 0:
         raise Conflict(f"The data set {dataset_id} has no version yet: it is {dataset.status}.")
-    raise NotFound(f"The data set {dataset_id} has no version {number}.")
+    if not 1 <= wanted <= dataset.current:
+        raise NotFound(f"The data set {dataset_id} has no version {number}.")
+    query = select(DatasetVersion).filter_by(dataset_id=dataset_id, number=wanted)
+    return (await session.scalars(query)).one()
 
 
 async def resolve(session: AsyncSession, reference: int | str) -> DatasetVersion:
     """The version that "7@2" names; "7" or 7 means the newest of data set 7."""
     dataset_id, at, number = str(reference).partition("@")
     parts = [dataset_id, number] if at else [dataset_id]
-    # SQLite's integers have 64 bits.
-    if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+    if not all(part.isascii() and part.isdigit() and len(part) < DIGITS for part in parts):
         words = f"{reference!r} names no data set: write '7@2', or '7' for its newest version."
         raise Invalid(words, faults=(Fault(("body", "dataset_id"), words),))
     return await get_version(session, int(dataset_id), int(number) if at else None)
@@ -105,6 +115,7 @@ async def create(
     session: AsyncSession, actor: Actor, *, name: str, description: str | None, source: str
 ) -> Dataset:
     """A set whose first version a job is asked to freeze from the records of `source`."""
+    await refuse_unknown(session, source)
     await refuse_taken(session, actor, name)
     dataset = Dataset(
         name=name,
@@ -121,6 +132,15 @@ async def create(
     return dataset
 
 
+async def refuse_unknown(session: AsyncSession, source: str) -> None:
+    """The records of a source may outlive it."""
+    if await ingestion.find_source(session, source) is None and not await ingestion.count_records(
+        session, source
+    ):
+        words = f"There is no source {source!r}: GET /api/v1/sources lists them."
+        raise Invalid(words, faults=(Fault(("body", "from_records", "source"), words),))
+
+
 async def refuse_taken(session: AsyncSession, actor: Actor, name: str) -> None:
     same = living().where(Dataset.owner_id == actor.account_id, Dataset.name == name)
     if await session.scalar(same.limit(1)):
@@ -133,6 +153,7 @@ async def freeze_again(
     chosen = source or dataset.source
     if chosen is None:
         raise Invalid("This data set was uploaded: say from_records: {source}, or upload anew.")
+    await refuse_unknown(session, chosen)
     job = await ask_to_freeze(session, actor, dataset, chosen)
     dataset.job_id = job.id
     audit.record(session, actor, "dataset.freeze_asked", f"dataset/{dataset.id}", source=chosen)
@@ -227,12 +248,8 @@ async def upload(
     storage, key = resources.storage, f"datasets/{new_id()}"
     original = await asyncio.to_thread(tables.keep_upload, storage, file, f"{key}.csv")
     written = await asyncio.to_thread(tables.from_csv, storage, original.key, f"{key}.parquet")
-    origin = {
-        "kind": "upload",
-        "filename": label,
-        "storage_key": original.key,
-        "sha256": original.sha256,
-    }
+    # The original stays beside the Parquet file, under the same key with .csv.
+    origin = {"kind": "upload", "filename": label, "sha256": original.sha256}
 
     async def store(session: AsyncSession) -> tuple[Dataset, DatasetVersion]:
         chosen = name or await free_name(session, owner, PurePosixPath(label).stem)
@@ -244,7 +261,7 @@ async def upload(
 
     try:
         return await resources.database.write(store)
-    except BaseException:
+    except (AppError, IntegrityError):  # After any other failure it may be stored all the same.
         storage.delete(original.key)
         storage.delete(written.stored.key)
         raise
@@ -274,7 +291,7 @@ async def free_name(session: AsyncSession, owner_id: int, wanted: str) -> str:
 
 
 async def summary(resources: Resources, dataset: Dataset, version: DatasetVersion) -> Uploaded:
-    path = resources.storage.path(version.storage_key)
+    path = tables.path_of(resources.storage, version)
     head = await asyncio.to_thread(parquet.read_head, path, PREVIEW_ROWS)
     dates = await asyncio.to_thread(parquet.date_range, path)
     return Uploaded(
@@ -294,7 +311,7 @@ async def summary(resources: Resources, dataset: Dataset, version: DatasetVersio
 
 
 async def preview(resources: Resources, version: DatasetVersion, limit: int) -> Preview:
-    path = resources.storage.path(version.storage_key)
+    path = tables.path_of(resources.storage, version)
     return Preview.model_validate(
         {
             "dataset_id": version.dataset_id,

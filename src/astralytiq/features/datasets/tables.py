@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,12 +16,13 @@ from astralytiq.engines.tabular import csv, parquet
 from astralytiq.engines.tabular.columns import BadTable, Column
 from astralytiq.engines.tabular.records import Discovery, Row, to_table
 from astralytiq.features.ingestion import service as ingestion
-from astralytiq.features.ingestion.models import DataRecord
 
 from .models import DatasetVersion
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from astralytiq.features.ingestion.models import DataRecord
 
 BATCH = 5_000
 RECORD_ID = "_record_id"
@@ -72,7 +74,7 @@ async def from_records(work: Work, session: AsyncSession, source: str, key: str)
     await hold_view(session)
     found = Discovery()
     async for records in ingestion.read_batches(session, source, BATCH):
-        await asyncio.to_thread(found.see, rows_of(records))
+        await asyncio.to_thread(see, found, records)
         work.report(0.1, "reading", f"{found.rows} records")
     if not found.rows:
         raise Invalid(f"The source {source!r} has no records: run it first, then try again.")
@@ -80,7 +82,7 @@ async def from_records(work: Work, session: AsyncSession, source: str, key: str)
     storage = work.resources.storage
     with storage.writing(key) as file, parquet.ParquetWriter(file, columns) as writer:
         async for records in ingestion.read_batches(session, source, BATCH):
-            await asyncio.to_thread(write, writer, rows_of(records), columns)
+            await asyncio.to_thread(write, writer, records, columns)
             work.report(0.1 + 0.8 * writer.rows / found.rows, "writing", f"{writer.rows} rows")
     stored = await asyncio.to_thread(storage.describe, key)
     return Written(stored, writer.rows, columns)
@@ -92,15 +94,17 @@ async def hold_view(session: AsyncSession) -> None:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-def write(writer: parquet.ParquetWriter, rows: Sequence[Row], columns: list[Column]) -> None:
-    writer.add(to_table(rows, columns))
+def see(found: Discovery, records: "Sequence[DataRecord]") -> None:
+    found.see([row_of(record) for record in records])
 
 
-def rows_of(records: Sequence[DataRecord]) -> list[Row]:
-    return [row_of(record) for record in records]
+def write(
+    writer: parquet.ParquetWriter, records: "Sequence[DataRecord]", columns: list[Column]
+) -> None:
+    writer.add(to_table([row_of(record) for record in records], columns))
 
 
-def row_of(record: DataRecord) -> Row:
+def row_of(record: "DataRecord") -> Row:
     """`_record_id` leads back to the record; a key that is also a field's name gets a prefix."""
     row: dict[str, Any] = {name: getattr(record, name) for name in FIELDS if name != RECORD_ID}
     row[RECORD_ID] = record.id
@@ -112,15 +116,18 @@ def row_of(record: DataRecord) -> Row:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def verify(storage: Storage, version: DatasetVersion) -> None:
-    """Refuse a file that is not the one the version was made with. Reads all of it."""
-    words = f"The file of the data set {version.reference} is"
+def path_of(storage: Storage, version: DatasetVersion) -> Path:
     if not storage.exists(version.storage_key):
-        raise Conflict(f"{words} missing: restore it from a backup.")
-    if storage.describe(version.storage_key).sha256 != version.content_hash:
-        raise Conflict(f"{words} damaged (its SHA-256 differs): restore it from a backup.")
+        raise Conflict(f"The file of {version.reference} is missing: restore it from a backup.")
+    return storage.path(version.storage_key)
 
 
 def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None) -> "pa.Table":
-    verify(storage, version)
-    return parquet.read_table(storage.path(version.storage_key), names)
+    """Refuses a file that is not the one the version was made with."""
+    path = path_of(storage, version)
+    if storage.describe(version.storage_key).sha256 != version.content_hash:
+        raise Conflict(
+            f"The file of the data set {version.reference} is damaged (its SHA-256 differs): "
+            "restore it from a backup."
+        )
+    return parquet.read_table(path, names)

@@ -25,7 +25,7 @@ from astralytiq.engines.etl.packing import packed
 from astralytiq.engines.etl.values import from_csv
 
 from . import extract, service
-from .extract import Batch, Position
+from .batches import Batch, Position
 from .models import Checkpoint, DataRecord, RawApi, RawCsv, Reject, Run, RunStatus
 from .schemas import CsvSource
 from .service import Spec
@@ -53,7 +53,7 @@ class Pipeline:
         keys = [spec.primary_key] if isinstance(spec.primary_key, str) else spec.primary_key or []
         is_csv = isinstance(spec, CsvSource)
         convert = from_csv if is_csv else None
-        self.normaliser = Normaliser(spec.name, dict(spec.mapping), keys, convert)
+        self.normaliser = Normaliser(spec.name, dict[str, str](spec.mapping.items()), keys, convert)
         self.raw_table = RawCsv if is_csv else RawApi
 
     async def load(self, position: Position | None) -> dict[str, Any]:

@@ -81,7 +81,7 @@ async def stats(session: AsyncSession, limit: int) -> Stats:
     counters = (
         Run.records_processed, Run.records_inserted, Run.records_updated, Run.records_failed
     )  # fmt: skip
-    sums = [func.coalesce(func.sum(counter), 0) for counter in counters]
+    sums: list[Any] = [func.coalesce(func.sum(counter), 0) for counter in counters]
     processed, inserted, updated, failed = (await session.execute(select(*sums))).one()
     last = await service.last_run(session)
     runs, _ = await service.list_runs(session, None, limit, 0)
@@ -108,13 +108,13 @@ async def stats_by_source(
     session: AsyncSession, counters: Sequence[Any], sums: Sequence[Any]
 ) -> dict[str, SourceStats]:
     names = [counter.key for counter in counters]
-    per_source = select(
+    columns: list[Any] = [
         Run.source,
         func.count().label("runs"),
         func.max(Run.run_id).label("last_run_id"),  # ids are in the order of their making
         *(total.label(name) for total, name in zip(sums, names, strict=True)),
-    ).group_by(Run.source)
-    grouped = per_source.subquery()
+    ]
+    grouped = select(*columns).group_by(Run.source).subquery()
     query = select(grouped, Run.start_time, Run.status).join(
         Run, Run.run_id == grouped.c.last_run_id
     )

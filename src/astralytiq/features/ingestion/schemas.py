@@ -89,7 +89,7 @@ def refuse_secret_param(name: str) -> None:
         raise ValueError(f"{name} looks like a secret: use auth of type query with a reference")
 
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}\Z", max_length=100)]
+Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$", max_length=100)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=False)]
 Secret = Annotated[str, AfterValidator(secret_reference)]
 Expression = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(expression)]

@@ -15,7 +15,6 @@ from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
 from . import files
-from .extract import refuse_unlisted
 from .models import (
     Checkpoint,
     DataRecord,
@@ -27,6 +26,7 @@ from .models import (
     Source,
     SourceKind,
 )
+from .read_api import refuse_unlisted
 from .schemas import ApiSource, CsvSource, SourceChange, source_spec
 
 Spec = CsvSource | ApiSource
@@ -161,8 +161,9 @@ async def start_run(
             f"Run {run.run_id} of {name!r} is in progress: wait for its end, or cancel it."
         )
     run = Run(run_id=new_id(), source=name)
-    arguments = {"run_id": run.run_id, "full_refresh": full_refresh}
-    job = await jobs.enqueue(session, JOB, owner_id=actor.id, **arguments)
+    job = await jobs.enqueue(
+        session, JOB, owner_id=actor.id, run_id=run.run_id, full_refresh=full_refresh
+    )
     run.job_id = job.id if job else None
     session.add(run)
     audit.record(session, actor, "run.started", f"run/{run.run_id}", source=name)

@@ -1,0 +1,87 @@
+"""Commands for data sets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    follow,
+    group,
+    show,
+    show_one,
+)
+
+app = group("dataset", "Data sets: named tables in immutable versions.")
+
+COLUMNS = ("id", "name", "type", "version", "rows", "columns", "size_mb", "status", "updated_at")
+
+
+@app.command("list")
+@examples("astralytiq dataset list")
+def list_datasets(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the data sets."""
+    with connected(context) as client:
+        show(client.get("/datasets"), COLUMNS, as_json=as_json)
+
+
+@app.command("show")
+def show_dataset(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
+    """Show one data set."""
+    with connected(context) as client:
+        show_one(client.get(f"/datasets/{dataset_id}"), as_json=as_json)
+
+
+@app.command("versions")
+def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
+    """List the versions of a data set, and where each came from."""
+    columns = ("reference", "rows", "columns", "size_bytes", "content_hash", "origin")
+    with connected(context) as client:
+        show(client.get(f"/datasets/{dataset_id}/versions"), columns, as_json=as_json)
+
+
+@app.command("freeze")
+@examples("astralytiq dataset freeze readings --source meters")
+def freeze_dataset(
+    context: typer.Context,
+    name: str,
+    source: Annotated[str, typer.Option(help="The source whose records it holds.")],
+    as_json: AsJson = False,
+) -> None:
+    """Freeze a source's records as the first version of a new data set."""
+    with connected(context) as client:
+        made = client.post("/datasets", json={"name": name, "from_records": {"source": source}})
+        follow(client, made["job_id"], f"freezing {name}")
+        show_one(client.get(f"/datasets/{made['id']}"), as_json=as_json)
+
+
+@app.command("upload")
+@examples("astralytiq dataset upload readings.csv --name readings")
+def upload_dataset(
+    context: typer.Context,
+    file: Path,
+    name: Annotated[str, typer.Option(help="default: the file's name")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make a data set of a CSV file."""
+    if not file.is_file():
+        fail(f"{file} is no file.", BAD_INPUT)
+    with connected(context) as client, file.open("rb") as content:
+        files = {"file": (file.name, content, "text/csv")}
+        made = client.post("/datasets/upload", files=files, data={"name": name} if name else {})
+        show_one(made, as_json=as_json)
+
+
+@app.command("preview")
+def preview_dataset(
+    context: typer.Context, dataset_id: int, limit: int = 10, as_json: AsJson = False
+) -> None:
+    """Show the first rows of the newest version."""
+    with connected(context) as client:
+        page = client.get(f"/datasets/{dataset_id}/preview", params={"limit": limit})
+        show(page["rows"], [column["name"] for column in page["schema"]], as_json=as_json)

@@ -1,0 +1,174 @@
+"""Reads a source's web interface, page after page: resumable within a page by the count read."""
+
+import asyncio
+import base64
+import hashlib
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from astralytiq.core.errors import Invalid
+from astralytiq.core.http import Fetched, Fetcher, origin, parsed, shown
+from astralytiq.core.settings import Settings
+from astralytiq.engines.etl.normalise import Broken
+from astralytiq.engines.etl.paging import Page, Paging
+from astralytiq.engines.etl.paths import records_in
+
+from .batches import Batch, Position
+from .schemas import ApiSource, Auth
+
+Result = TypeVar("Result")
+
+
+async def api_batches(
+    settings: Settings, source: ApiSource, position: Position | None
+) -> AsyncIterator[Batch]:
+    paging = Paging(**source.pagination.model_dump())
+    at = position or {"page": paging.first(), "row": 0, "digest": ""}
+    page: Page | None = at["page"]
+    before = ""
+    async with Fetcher(settings.allow_private_sources) as fetcher:
+        headers, params = signed(settings, source)
+        while page is not None:
+            answer = await ask(fetcher, source, paging, page, headers, params)
+            found = await asyncio.to_thread(opened, source, answer, page == paging.first())
+            refuse_repetition(source, found, before)
+            following = next_page(source, paging, page, answer, found)
+            # A page that has changed since it was counted is read from its top.
+            done = at["row"] if found.digest == at["digest"] else 0
+            for batch in slices(found, page, following, done, source.batch_size):
+                yield batch
+            page, before = following, found.digest
+            at = {"row": 0, "digest": ""}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page's content: its document, its records, and the SHA-256 of its bytes."""
+
+    document: Any
+    records: list[Any]
+    digest: str
+
+
+def signed(settings: Settings, source: ApiSource) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and parameters with the secret, read where it is used and kept nowhere."""
+    headers, params = dict(source.headers), dict(source.params)
+    if source.auth is None:
+        return headers, params
+    secret = secret_of(settings, source.auth)
+    match source.auth.type:
+        case "bearer":
+            headers["Authorization"] = f"Bearer {secret}"
+        case "basic":
+            pair = f"{source.auth.username}:{secret}".encode()
+            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        case "header":
+            headers[source.auth.name or ""] = secret
+        case "query":
+            params[source.auth.name or ""] = secret
+    return headers, params
+
+
+def secret_of(settings: Settings, auth: Auth) -> str:
+    name = auth.secret.removeprefix("env:")
+    refuse_unlisted(settings, auth)
+    secret = os.environ.get(name, "").strip()
+    if not secret:
+        raise Invalid(
+            f"The environment variable {name!r} is not set where jobs run: set it there, "
+            "and start the workers again."
+        )
+    if auth.type != "basic" and not (secret.isascii() and secret.isprintable()):
+        raise Invalid(f"The value of {name!r} cannot be sent: it must be printable ASCII.")
+    return secret
+
+
+def refuse_unlisted(settings: Settings, auth: Auth | None) -> None:
+    if auth and settings.production:
+        name = auth.secret.removeprefix("env:")
+        if name not in settings.source_secrets:
+            raise Invalid(f"SOURCE_SECRETS does not list {name!r}: have an admin add it.")
+
+
+async def ask(
+    fetcher: Fetcher,
+    source: ApiSource,
+    paging: Paging,
+    page: Page,
+    headers: dict[str, str],
+    params: dict[str, Any],
+) -> Fetched:
+    if "url" not in page:
+        return await fetcher.get(
+            source.url, headers=headers, params={**params, **paging.params(page)}
+        )
+    if origin(parsed(page["url"])) != origin(parsed(source.url)):
+        raise Invalid("The next page is on another server, where the sign-in must not be sent.")
+    auth = source.auth if source.auth and source.auth.type == "query" else None
+    secret = {auth.name: params[auth.name]} if auth and auth.name else None
+    return await fetcher.get(page["url"], headers=headers, params=secret)
+
+
+def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:
+    try:
+        document = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        kind = answer.headers.get("content-type", "nothing").split(";")[0]
+        raise Invalid(
+            f"{shown(parsed(source.url))} did not answer valid JSON (it says {kind!r}): "
+            "check the url."
+        ) from None
+    records = worded(source, lambda: records_in(document, source.records_path, first_page=first))
+    whole = [one if isinstance(one, dict) else no_object(one) for one in records]
+    return Opened(document, whole, hashlib.sha256(answer.body).hexdigest())
+
+
+def no_object(record: Any) -> Broken:
+    return Broken("is not an object with named fields", {"value": record})
+
+
+def next_page(
+    source: ApiSource, paging: Paging, page: Page, answer: Fetched, found: Opened
+) -> Page | None:
+    return worded(
+        source,
+        lambda: paging.following(
+            page,
+            url=answer.url,
+            document=found.document,
+            link=answer.headers.get("link"),
+            count=len(found.records),
+        ),
+    )
+
+
+def slices(found: Opened, page: Page, following: Page | None, done: int, size: int) -> list[Batch]:
+    """The page's records from `done` on; only its last batch moves on to the following page."""
+    total = len(found.records)
+    made = []
+    for at in range(done, total, size):
+        end = min(at + size, total)
+        position = {"page": following, "row": 0, "digest": ""}
+        if end < total:
+            position = {"page": page, "row": end, "digest": found.digest}
+        made.append(Batch(found.records[at:end], position, 0.0))
+    return made
+
+
+def refuse_repetition(source: ApiSource, found: Opened, before: str) -> None:
+    if found.records and found.digest == before:
+        raise Invalid(
+            f"{shown(parsed(source.url))} answers the same page again and again: "
+            "check pagination.param."
+        )
+
+
+def worded(source: ApiSource, decide: Callable[[], Result]) -> Result:
+    try:
+        return decide()
+    except ValueError as fault:
+        raise Invalid(f"{shown(parsed(source.url))}: {fault}.") from None

@@ -1,0 +1,38 @@
+"""HTTP doors of the predictions room."""
+
+from typing import Annotated
+
+from astralytiq.core.security import Actor
+from astralytiq.core.web import House, Session, needs, room
+
+from . import service
+from .models import Prediction
+from .schemas import PredictAnswer, PredictionRead, PredictRequest, Trace
+
+models = room("/models", "predictions")
+predictions = room("/predictions", "predictions")
+
+Predictor = Annotated[Actor, needs("models:predict")]
+Reader = Annotated[Actor, needs("models:read")]
+
+
+@models.post("/{name}/predict")
+async def predict(house: House, actor: Predictor, name: str, body: PredictRequest) -> PredictAnswer:
+    return await service.predict(house, actor, name, None, body)
+
+
+@models.post("/{name}/versions/{version}/predict")
+async def predict_with_version(
+    house: House, actor: Predictor, name: str, version: int, body: PredictRequest
+) -> PredictAnswer:
+    return await service.predict(house, actor, name, version, body)
+
+
+@predictions.get("/{prediction_id}", response_model=PredictionRead)
+async def read_prediction(session: Session, actor: Reader, prediction_id: str) -> Prediction:
+    return await service.get(session, actor, prediction_id)
+
+
+@predictions.get("/{prediction_id}/trace")
+async def trace_prediction(session: Session, actor: Reader, prediction_id: str) -> Trace:
+    return await service.trace(session, actor, prediction_id)

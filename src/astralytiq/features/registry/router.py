@@ -1,0 +1,81 @@
+"""HTTP doors of the model registry."""
+
+from typing import Annotated
+
+from fastapi import Path, Request, Response
+
+from astralytiq.core.security import Actor
+from astralytiq.core.web import (
+    PageAsked,
+    Session,
+    describe_page,
+    mark,
+    needs,
+    refuse_stale,
+    room,
+)
+
+from . import service
+from .schemas import ModelRead, StageChange, VersionRead
+
+router = room("/models", "models")
+
+Reader = Annotated[Actor, needs("models:read")]
+Writer = Annotated[Actor, needs("models:write")]
+Number = Annotated[int, Path(alias="version")]
+
+
+@router.get("")
+async def list_models(
+    request: Request, response: Response, session: Session, page: PageAsked, actor: Reader
+) -> list[ModelRead]:
+    found, total = await service.list_all(session, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
+
+
+@router.get("/{name}")
+async def read_model(response: Response, session: Session, actor: Reader, name: str) -> ModelRead:
+    model, answer = await service.read(session, name)
+    mark(response, model)
+    return answer
+
+
+@router.get("/{name}/versions")
+async def list_versions(
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: Reader,
+    name: str,
+) -> list[VersionRead]:
+    found, total = await service.list_versions(session, name, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
+
+
+@router.get("/{name}/versions/{version}")
+async def read_version(
+    response: Response, session: Session, actor: Reader, name: str, number: Number
+) -> VersionRead:
+    model = await service.get(session, name)
+    mark(response, model)
+    return service.describe(model, await service.get_version(session, model, number))
+
+
+@router.post("/{name}/versions/{version}/stage")
+async def change_stage(
+    request: Request,
+    response: Response,
+    session: Session,
+    actor: Writer,
+    name: str,
+    number: Number,
+    body: StageChange,
+) -> VersionRead:
+    model = await service.get(session, name)
+    refuse_stale(request, model)
+    version = await service.change_stage(session, actor, model, number, body.stage)
+    mark(response, model)
+    return service.describe(model, version)

@@ -1,0 +1,73 @@
+"""What the model doors take in and give out."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from astralytiq.core.schemas import Answer, Body
+
+from .models import Stage
+
+
+class ModelRead(Answer):
+    """A model as its production version is, or its newest while none is in production."""
+
+    id: int
+    name: str
+    type: str = Field(description="the algorithm")
+    version: int = Field(description="the version that these figures are of")
+    latest_version: int
+    owner_id: int
+    accuracy: float | None
+    precision_score: float | None = Field(description="mean over classes (macro)")
+    recall_score: float | None = Field(description="mean over classes (macro)")
+    f1_score: float | None = Field(description="mean over classes (macro)")
+    status: Stage
+    dataset: str
+    created_at: datetime
+    updated_at: datetime
+    deployment_date: datetime | None = Field(description="when this version went into production")
+    requests_per_day: float | None = Field(
+        description="predict requests since its deployment, by the days since (at least one); "
+        "null when it is not in production"
+    )
+    avg_latency_ms: float | None = Field(
+        description="mean over all predict requests of this version; null before the first"
+    )
+
+
+class SignatureColumn(Answer):
+    name: str
+    type: str
+
+
+class VersionRead(Answer):
+    model: str
+    version: int
+    algorithm: str
+    task: str
+    stage: Stage
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    evaluation: dict[str, Any] = Field(
+        description="confusion_matrix [truth][prediction] in the order of classes, importances "
+        "by feature, train_rows, test_rows"
+    )
+    features: list[SignatureColumn]
+    target: str
+    classes: list[Any]
+    dataset: str = Field(description="data set and version, as in 7@2")
+    seed: int
+    code_version: str
+    sha256: str = Field(description="of the model file")
+    size_bytes: int
+    mlflow_run_id: str | None
+    job_id: str
+    created_at: datetime
+    created_by: int | None
+    deployed_at: datetime | None
+
+
+class StageChange(Body):
+    stage: Stage

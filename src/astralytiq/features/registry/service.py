@@ -1,0 +1,296 @@
+"""Rules for models: how versions are added, promoted, found for serving, and counted."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq import __version__
+from astralytiq.core import audit
+from astralytiq.core.db import utc_now
+from astralytiq.core.errors import Conflict, Forbidden, Invalid, NotFound
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor
+
+from .models import Model, ModelVersion, Stage
+from .schemas import ModelRead, VersionRead
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
+NAME_RULE = "1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or digit"
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model as training hands it over; the file is stored already."""
+
+    algorithm: str
+    task: str
+    params: dict[str, Any]
+    metrics: dict[str, float]
+    evaluation: dict[str, Any]
+    features: list[dict[str, str]]
+    target: str
+    classes: list[Any]
+    dataset_version_id: int
+    dataset: str
+    seed: int
+    storage_key: str
+    sha256: str
+    size_bytes: int
+    mlflow_run_id: str | None
+    job_id: str
+
+
+# Finding ----------------------------------------------------------------------------------------
+
+
+def fits(name: str) -> bool:
+    """Whether a model may have this name: it is part of paths and storage keys."""
+    return NAME.fullmatch(name) is not None
+
+
+async def get(session: AsyncSession, name: str) -> Model:
+    known = await session.scalar(select(Model).where(Model.name == name)) if fits(name) else None
+    if known:
+        return known
+    raise NotFound(f"There is no model {name!r}.")
+
+
+async def get_version(session: AsyncSession, model: Model, number: int) -> ModelVersion:
+    if not 1 <= number <= model.latest:
+        raise NotFound(f"The model {model.name!r} has no version {number}.")
+    query = select(ModelVersion).filter_by(model_id=model.id, number=number)
+    return (await session.scalars(query)).one()
+
+
+async def list_all(session: AsyncSession, limit: int, offset: int) -> tuple[list[ModelRead], int]:
+    total = await session.scalar(select(func.count(Model.id))) or 0
+    query = select(Model).order_by(Model.id.desc()).limit(limit).offset(offset)
+    models = (await session.scalars(query)).all()
+    shown = await shown_versions(session, models)
+    return [summary(model, shown[model.id]) for model in models if model.id in shown], total
+
+
+async def shown_versions(session: AsyncSession, models: Sequence[Model]) -> dict[int, ModelVersion]:
+    """Of each model the version in production, else the newest."""
+    newest: Select[ModelVersion] = (
+        select(ModelVersion)
+        .join(Model, Model.id == ModelVersion.model_id)
+        .where(Model.id.in_([model.id for model in models]))
+        .where((ModelVersion.number == Model.latest) | (ModelVersion.stage == Stage.production))
+    )
+    shown: dict[int, ModelVersion] = {}
+    for version in await session.scalars(newest):
+        if version.stage is Stage.production or version.model_id not in shown:
+            shown[version.model_id] = version
+    return shown
+
+
+def summary(model: Model, version: ModelVersion) -> ModelRead:
+    metrics = version.metrics
+    served = version.served_count
+    return ModelRead(
+        id=model.id,
+        name=model.name,
+        type=version.algorithm,
+        version=version.number,
+        latest_version=model.latest,
+        owner_id=model.owner_id,
+        accuracy=metrics.get("accuracy"),
+        precision_score=metrics.get("precision"),
+        recall_score=metrics.get("recall"),
+        f1_score=metrics.get("f1_score"),
+        status=version.stage,
+        dataset=version.dataset,
+        created_at=model.created_at,
+        updated_at=model.updated_at,
+        deployment_date=version.deployed_at,
+        requests_per_day=requests_per_day(version, utc_now()),
+        avg_latency_ms=round(version.served_ms / served, 3) if served else None,
+    )
+
+
+def requests_per_day(version: ModelVersion, now: datetime) -> float | None:
+    """A deployment of an hour is counted as a day: three requests in it are no 72 a day."""
+    if version.stage is not Stage.production or version.deployed_at is None:
+        return None
+    days = max(1.0, (now - version.deployed_at).total_seconds() / DAY_SECONDS)
+    return round((version.served_count - version.served_before) / days, 3)
+
+
+async def read(session: AsyncSession, name: str) -> tuple[Model, ModelRead]:
+    model = await get(session, name)
+    shown = await shown_versions(session, [model])
+    if model.id not in shown:
+        raise NotFound(f"The model {name!r} has no version yet.")
+    return model, summary(model, shown[model.id])
+
+
+async def list_versions(
+    session: AsyncSession, name: str, limit: int, offset: int
+) -> tuple[list[VersionRead], int]:
+    model = await get(session, name)
+    query = select(ModelVersion).where(ModelVersion.model_id == model.id)
+    newest = query.order_by(ModelVersion.number.desc()).limit(limit).offset(offset)
+    return [describe(model, version) for version in await session.scalars(newest)], model.latest
+
+
+def describe(model: Model, version: ModelVersion) -> VersionRead:
+    fields = {
+        name: getattr(version, name) for name in VersionRead.model_fields if name not in NOT_COLUMNS
+    }
+    return VersionRead.model_validate({**fields, "model": model.name, "version": version.number})
+
+
+NOT_COLUMNS = frozenset({"model", "version"})
+
+
+# Adding -----------------------------------------------------------------------------------------
+
+
+async def refuse_foreign(session: AsyncSession, actor: Actor, name: str) -> None:
+    """Whether `actor` may train versions of the model `name`, which need not exist yet."""
+    if not fits(name):
+        raise Invalid(f"{name!r} cannot name a model: use {NAME_RULE}.")
+    found = await session.scalar(select(Model).where(Model.name == name))
+    if found and not may_change(actor, found):
+        raise Forbidden(f"The model {name!r} is somebody else's: choose another name.")
+
+
+def may_change(actor: Actor, model: Model) -> bool:
+    return actor.is_admin or model.owner_id == actor.id
+
+
+async def version_of_job(session: AsyncSession, job_id: str) -> ModelVersion | None:
+    return await session.scalar(select(ModelVersion).where(ModelVersion.job_id == job_id))
+
+
+async def add_version(
+    session: AsyncSession, actor: Actor, name: str, trained: Trained
+) -> ModelVersion:
+    """The next version of `name`, made if it is new; a job that runs again finds its version."""
+    if known := await version_of_job(session, trained.job_id):
+        return known
+    model = await session.scalar(select(Model).where(Model.name == name).with_for_update())
+    if model is None:
+        model = Model(name=name, owner_id=actor.account_id, latest=0)
+        session.add(model)
+        await session.flush()  # The version needs the new id.
+    model.latest += 1
+    version = ModelVersion(
+        **asdict(trained),
+        model_id=model.id,
+        number=model.latest,
+        code_version=__version__,
+        created_by=actor.id,
+    )
+    session.add(version)
+    audit.record(
+        session, actor, "model.version_added", f"model/{name}/{model.latest}", job_id=trained.job_id
+    )
+    await session.flush()
+    return version
+
+
+# Promoting --------------------------------------------------------------------------------------
+
+
+async def change_stage(
+    session: AsyncSession, actor: Actor, model: Model, number: int, stage: Stage
+) -> ModelVersion:
+    """Any stage from any. The version that was in production before is archived."""
+    if not may_change(actor, model):
+        raise Forbidden("Only the model's owner or an admin may change stages.")
+    version = await get_version(session, model, number)
+    before, model.updated_at = version.stage, utc_now()
+    await session.flush()  # Raises the model's row version: of two at once the second is stale.
+    if stage is Stage.production and before is not Stage.production:
+        # At once, as the unique index allows one version in production at any moment.
+        await session.execute(
+            update(ModelVersion)
+            .where(ModelVersion.model_id == model.id, ModelVersion.stage == Stage.production)
+            .values(stage=Stage.archived)
+        )
+        version.deployed_at, version.served_before = utc_now(), version.served_count
+    version.stage = stage
+    resource = f"model/{model.name}/{number}"
+    audit.record(session, actor, "model.stage_changed", resource, before=before, after=stage)
+    await session.flush()
+    return version
+
+
+# Serving ----------------------------------------------------------------------------------------
+
+
+async def serving_version(
+    session: AsyncSession, name: str, number: int | None = None
+) -> ModelVersion:
+    """The version asked for, else the one in production."""
+    model = await get(session, name)
+    if number is not None:
+        return await get_version(session, model, number)
+    query = select(ModelVersion).filter_by(model_id=model.id, stage=Stage.production)
+    if found := await session.scalar(query):
+        return found
+    raise Conflict(
+        f"No version of {name!r} is in production: promote one with POST /api/v1/models/{name}/"
+        f'versions/{model.latest}/stage and {{"stage": "production"}}, or name a version: '
+        f"POST /api/v1/models/{name}/versions/{model.latest}/predict."
+    )
+
+
+async def version_by_id(session: AsyncSession, version_id: int) -> ModelVersion:
+    return await session.get_one(ModelVersion, version_id)
+
+
+async def count_served(
+    session: AsyncSession, version_id: int, requests: int, milliseconds: float
+) -> None:
+    """Counters only: neither the model's row version nor its ETag changes."""
+    await session.execute(
+        update(ModelVersion)
+        .where(ModelVersion.id == version_id)
+        .values(
+            served_count=ModelVersion.served_count + requests,
+            served_ms=ModelVersion.served_ms + milliseconds,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def open_file(resources: Resources, actor: Actor, version: ModelVersion) -> bytes:
+    """The model file, once its hash is checked; a file that differs is never loaded."""
+    content = await asyncio.to_thread(checked, resources, version)
+    if content is not None:
+        return content
+    resource = f"model_version/{version.id}"
+
+    async def note(session: AsyncSession) -> None:
+        audit.record(
+            session,
+            actor,
+            "model.file_refused",
+            resource,
+            outcome="refused",
+            key=version.storage_key,
+        )
+
+    await resources.database.write(note)
+    raise Conflict(
+        "The file of this model version is missing or damaged (its SHA-256 differs), so it is not "
+        "loaded: restore it from a backup, or train the version again."
+    )
+
+
+def checked(resources: Resources, version: ModelVersion) -> bytes | None:
+    if not resources.storage.exists(version.storage_key):
+        return None
+    content = resources.storage.get(version.storage_key)
+    return content if hashlib.sha256(content).hexdigest() == version.sha256 else None

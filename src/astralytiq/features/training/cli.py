@@ -1,0 +1,64 @@
+"""Commands for training."""
+
+from typing import Annotated, Any
+
+import typer
+
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    follow,
+    group,
+    show_one,
+)
+
+app = group("train", "Train a model on a version of a data set.")
+
+
+def number_or_text(text: str) -> Any:
+    for read in (int, float):
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def read_params(pairs: list[str]) -> dict[str, Any]:
+    for pair in pairs:
+        if "=" not in pair:
+            fail(f"--param takes name=value, not {pair!r}.", BAD_INPUT)
+    return {name: number_or_text(value) for name, value in (pair.split("=", 1) for pair in pairs)}
+
+
+@app.command("run")
+@examples("astralytiq train run iris_forest --dataset 7@2 --target species --param n_estimators=50")
+def train(
+    context: typer.Context,
+    model: str,
+    dataset: Annotated[str, typer.Option(help="ID or ID@VERSION")],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    algorithm: Annotated[str, typer.Option(help="see GET /api/v1/ml/")] = "random_forest",
+    feature: Annotated[list[str] | None, typer.Option(help="A column to use (repeat).")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="name=value (repeat).")] = None,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train, wait for the end, and show the new model version."""
+    body: dict[str, Any] = {
+        "model_name": model,
+        "dataset_id": dataset,
+        "target": target,
+        "algorithm": algorithm,
+        "params": read_params(param or []),
+        "seed": seed,
+    }
+    if feature:
+        body["features"] = feature
+    with connected(context) as client:
+        asked = client.post("/ml/train", json=body)
+        job = follow(client, asked["job_id"], f"training {model}")
+        show_one(job["result"], as_json=as_json)

@@ -1,0 +1,158 @@
+"""Rules for training: what may be trained on what, and how a trained model is kept."""
+
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq import __version__
+from astralytiq.core import audit, jobs
+from astralytiq.core.errors import Fault, Invalid
+from astralytiq.core.jobs import Job
+from astralytiq.core.security import Actor
+from astralytiq.core.settings import Settings
+from astralytiq.engines.models.catalogue import ALGORITHMS
+from astralytiq.engines.models.contract import faults_of
+from astralytiq.engines.tabular.columns import NUMERIC
+from astralytiq.features.datasets import service as datasets
+from astralytiq.features.registry import service as registry
+
+from .schemas import AlgorithmRead, Overview, TrainingAsked, TrainingRequest
+from .tracking import Tracker
+
+LABELS = frozenset({"string", "int64", "bool", "float64"})
+FEATURES = [
+    "data sets from CSV uploads and from ingested records",
+    "training as a background job with live progress",
+    "runs tracked in MLflow",
+    "model registry with stages",
+    "prediction with input checks and a trace back to the records",
+]
+
+
+def overview() -> Overview:
+    return Overview(
+        available_algorithms=[
+            AlgorithmRead.model_validate(asdict(algorithm)) for algorithm in ALGORITHMS.values()
+        ],
+        message="POST /api/v1/ml/train trains one of these on a data set.",
+        version=__version__,
+        features=FEATURES,
+    )
+
+
+async def start(session: AsyncSession, actor: Actor, asked: TrainingRequest) -> TrainingAsked:
+    """Queue a training, after naming everything that is wrong with it at once."""
+    version = await datasets.resolve(session, asked.dataset_id)
+    types = {column["name"]: column["type"] for column in version.schema}
+    features = asked.features or default_features(types, asked.target)
+    if faults := all_faults(asked, types, features):
+        raise Invalid("; ".join(fault.msg for fault in faults), faults=tuple(faults))
+    await registry.refuse_foreign(session, actor, asked.model_name)
+    job = await enqueue(session, actor, asked, version.reference, features)
+    return TrainingAsked(
+        job_id=job.id,
+        status=job.status,
+        algorithm=asked.algorithm,
+        model_name=asked.model_name,
+        dataset=version.reference,
+        target=asked.target,
+        features=features,
+        message=f"Queued: GET /api/v1/jobs/{job.id} shows how far it is.",
+    )
+
+
+def default_features(types: dict[str, str], target: str) -> list[str]:
+    return [
+        name
+        for name, type_ in types.items()
+        if type_ in NUMERIC and name != target and not name.startswith("_")
+    ]
+
+
+def all_faults(asked: TrainingRequest, types: dict[str, str], features: list[str]) -> list[Fault]:
+    return [
+        *algorithm_faults(asked),
+        *target_faults(asked.target, types),
+        *feature_faults(asked.target, types, features),
+        *name_faults(asked.model_name),
+    ]
+
+
+def algorithm_faults(asked: TrainingRequest) -> list[Fault]:
+    algorithm = ALGORITHMS.get(asked.algorithm)
+    if algorithm is None:
+        words = f"algorithm {asked.algorithm!r} is unknown; there are {sorted(ALGORITHMS)}"
+        return [Fault(("body", "algorithm"), words)]
+    return [
+        Fault(("body", "params", name), f"params.{name}: {words}")
+        for name, words in faults_of(algorithm, asked.params)
+    ]
+
+
+def target_faults(target: str, types: dict[str, str]) -> list[Fault]:
+    loc = ("body", "target")
+    if target not in types:
+        return [Fault(loc, f"target {target!r} is no column; there are {sorted(types)}")]
+    if types[target] not in LABELS:
+        return [Fault(loc, f"target {target!r} is a {types[target]}, not a label")]
+    return []
+
+
+def feature_faults(target: str, types: dict[str, str], features: list[str]) -> list[Fault]:
+    if not features:
+        words = "there is no column of numbers beside the target; name features to train on"
+        return [Fault(("body", "features"), words)]
+    faults = []
+    for place, name in enumerate(features):
+        words = ""
+        if name not in types:
+            words = f"feature {name!r} is no column; there are {sorted(types)}"
+        elif types[name] not in NUMERIC:
+            words = f"feature {name!r} is a {types[name]}, not a number"
+        elif name == target:
+            words = f"feature {name!r} is the target"
+        elif name in features[:place]:
+            words = f"feature {name!r} is named twice"
+        if words:
+            faults.append(Fault(("body", "features", place), words))
+    return faults
+
+
+def name_faults(name: str) -> list[Fault]:
+    if registry.fits(name):
+        return []
+    return [Fault(("body", "model_name"), f"model_name {name!r}: use {registry.NAME_RULE}")]
+
+
+async def enqueue(
+    session: AsyncSession, actor: Actor, asked: TrainingRequest, dataset: str, features: list[str]
+) -> Job:
+    """The version is named by number: a job must not train on what came after it was asked."""
+    arguments: dict[str, Any] = asked.model_dump(exclude={"dataset_id", "features"})
+    job = await jobs.enqueue(
+        session,
+        "training.run",
+        owner_id=actor.account_id,
+        **arguments,
+        dataset=dataset,
+        features=features,
+        actor_id=actor.id,
+        actor_name=actor.name,
+    )
+    assert job  # Only an idempotency key can keep a job out.
+    resource = f"model/{asked.model_name}"
+    audit.record(session, actor, "training.asked", resource, job_id=job.id, dataset=dataset)
+    return job
+
+
+def tracker(settings: Settings) -> Tracker:
+    return opened_tracker(settings.mlflow_uri, settings.home / "mlartifacts")
+
+
+@cache
+def opened_tracker(uri: str, artifacts: Path) -> Tracker:
+    """One of each store in a process: opening one costs seconds."""
+    return Tracker(uri, artifacts)

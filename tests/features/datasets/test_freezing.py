@@ -1,0 +1,205 @@
+"""Records become an immutable, numbered version of a data set."""
+
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import func, select, update
+
+from astralytiq.core.db import Database
+from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import SYSTEM, Role
+from astralytiq.features.datasets.models import DatasetVersion
+from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion.models import DataRecord
+from astralytiq.features.ingestion.schemas import CsvSource
+from tests.conftest import RunJobs, SignIn
+
+from .factories import FLOWERS, freeze, store_records
+
+pytestmark = pytest.mark.anyio
+
+
+async def versions(client: httpx2.AsyncClient, dataset_id: int) -> list[dict[str, Any]]:
+    answer = await client.get(f"/api/v1/datasets/{dataset_id}/versions")
+    found: list[dict[str, Any]] = answer.json()
+    return found
+
+
+async def test_a_set_is_building_until_its_job_has_frozen_it(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    body = {"name": "garden", "description": "Measured.", "from_records": {"source": "flowers"}}
+    asked = await analyst.post("/api/v1/datasets/", json=body)
+    assert asked.status_code == 201
+    made = asked.json()
+    assert (made["status"], made["version"], made["rows"]) == ("building", 0, None)
+    assert asked.headers["location"] == f"/api/v1/jobs/{made['job_id']}"
+
+    await run_jobs()
+    job = (await analyst.get(asked.headers["location"])).json()
+    assert job["result"] == {"dataset": f"{made['id']}@1", "rows": 60, "columns": 4}
+    (listed,) = (await analyst.get("/api/v1/datasets")).json()
+    assert (listed["status"], listed["version"], listed["rows"]) == ("ready", 1, 60)
+    assert listed["size_mb"] > 0
+    assert (listed["quality_score"], listed["project_id"]) == (None, None)
+
+
+async def test_a_version_says_where_it_came_from_and_leads_back_to_each_record(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    published = datetime(2024, 1, 31, tzinfo=UTC)
+    await store_records(resources, run_id="run-a", title="t", published_at=published)
+    await store_records(resources, rows=[{"length": 1, "title": "x"}], run_id="run-b", first=60)
+    analyst = await sign_in(Role.analyst)
+    dataset_id = await freeze(analyst, run_jobs, "garden")
+    (version,) = await versions(analyst, dataset_id)
+    assert version["origin"] == {
+        "kind": "records",
+        "source": "flowers",
+        "run_ids": ["run-a", "run-b"],
+    }
+    assert {column["name"]: column["type"] for column in version["schema"]} == {
+        "_record_id": "int64",
+        "title": "string",
+        "published_at": "timestamp",
+        "length": "float64",
+        "metadata.title": "string",
+        "species": "string",
+        "width": "int64",
+    }
+    answer = await analyst.get(f"/api/v1/datasets/{dataset_id}/preview", params={"limit": 1})
+    (row,) = answer.json()["rows"]
+    assert (row["title"], row["published_at"]) == ("t", "2024-01-31T00:00:00Z")
+    record = (await analyst.get(f"/api/v1/data/{row['_record_id']}")).json()
+    assert record["metadata"] == FLOWERS[0]
+
+
+async def test_the_same_records_give_the_same_hash_and_changed_ones_another(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs, database: Database
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    dataset_id = await freeze(analyst, run_jobs, "garden")
+    url = f"/api/v1/datasets/{dataset_id}"
+    await analyst.post(f"{url}/versions")
+    await run_jobs()
+
+    async def change(session: Any) -> None:
+        changed = update(DataRecord).where(DataRecord.source_id == "7").values(title="new")
+        await session.execute(changed)
+
+    await database.write(change)
+    asked = await analyst.post(f"{url}/versions", json={"from_records": {"source": "flowers"}})
+    assert asked.status_code == 202
+    assert asked.headers["location"] == f"/api/v1/jobs/{asked.json()['job_id']}"
+    await run_jobs()
+
+    third, second, first = await versions(analyst, dataset_id)
+    assert [third["version"], second["version"], first["version"]] == [3, 2, 1]
+    assert first["content_hash"] == second["content_hash"] != third["content_hash"]
+    old = (await analyst.get(f"{url}/preview", params={"version": 1})).json()
+    assert "title" not in old["rows"][0]
+
+
+async def test_a_job_that_runs_twice_makes_one_version(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs, database: Database
+) -> None:
+    await store_records(resources)
+    dataset_id = await freeze(await sign_in(Role.analyst), run_jobs, "garden")
+
+    async def queue_again(session: Any) -> None:
+        await session.execute(update(Job).values(status=JobStatus.queued))
+
+    await database.write(queue_again)
+    await run_jobs()
+    async with database.reading() as session:
+        assert await session.scalar(select(func.count(DatasetVersion.id))) == 1
+        assert (await session.scalars(select(Job.result))).one()["dataset"] == f"{dataset_id}@1"
+    assert len(list((resources.storage.root / "datasets").iterdir())) == 1
+
+
+async def test_a_source_without_records_fails_the_set_and_says_what_to_do(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    source = CsvSource(name="flowers", kind="csv", path="flowers.csv")
+    await resources.database.write(lambda session: ingestion.create_source(session, SYSTEM, source))
+    analyst = await sign_in(Role.analyst)
+    dataset_id = await freeze(analyst, run_jobs, "garden")
+    read = await analyst.get(f"/api/v1/datasets/{dataset_id}")
+    assert read.json()["status"] == "failed"
+    job = (await analyst.get(f"/api/v1/jobs/{read.json()['job_id']}")).json()
+    assert (job["status"], job["attempts"]) == ("failed", 1)
+    assert "has no records: run it first" in job["error"]
+    preview = await analyst.get(f"/api/v1/datasets/{dataset_id}/preview")
+    assert (preview.status_code, "no version yet" in preview.json()["detail"]) == (409, True)
+
+    await store_records(resources)
+    await analyst.post(f"/api/v1/datasets/{dataset_id}/versions")
+    await run_jobs()
+    assert (await analyst.get(f"/api/v1/datasets/{dataset_id}")).json()["status"] == "ready"
+
+
+async def test_a_source_that_nobody_knows_is_refused_at_the_door(sign_in: SignIn) -> None:
+    analyst = await sign_in(Role.analyst)
+    body = {"name": "garden", "from_records": {"source": "nowhere"}}
+    answer = await analyst.post("/api/v1/datasets", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["loc"] == ["body", "from_records", "source"]
+
+
+async def test_a_cancelled_job_leaves_a_failed_set(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_records(resources)
+    scientist = await sign_in(Role.data_scientist)
+    read_batches = ingestion.read_batches
+
+    async def cancel_then_read(session: Any, source: str, size: int) -> Any:
+        (job,) = (await scientist.get("/api/v1/jobs")).json()
+        if not job["cancel_requested"]:
+            await scientist.post(f"/api/v1/jobs/{job['job_id']}/cancel")
+        async for records in read_batches(session, source, size):
+            yield records
+
+    monkeypatch.setattr(ingestion, "read_batches", cancel_then_read)
+    dataset_id = await freeze(scientist, run_jobs, "garden")
+    read = (await scientist.get(f"/api/v1/datasets/{dataset_id}")).json()
+    assert (read["status"], read["version"]) == ("failed", 0)
+    assert list((resources.storage.root / "datasets").iterdir()) == []
+
+
+async def test_the_download_is_the_parquet_file(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    dataset_id = await freeze(analyst, run_jobs, "gärten / 1")
+    url = f"/api/v1/datasets/{dataset_id}/download"
+    answer = await analyst.get(url)
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment;")
+    table = pq.read_table(io.BytesIO(answer.content))
+    assert (table.num_rows, table["species"][0].as_py()) == (60, FLOWERS[0]["species"])
+    known = await analyst.get(url, headers={"If-None-Match": answer.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    assert (await analyst.get(url, params={"version": 2})).status_code == 404
+
+
+async def test_an_idempotency_key_makes_one_set(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    body = {"name": "garden", "from_records": {"source": "flowers"}}
+    keys = {"Idempotency-Key": "once"}
+    answers = [await analyst.post("/api/v1/datasets", json=body, headers=keys) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    await run_jobs()
+    assert (await analyst.get("/api/v1/datasets")).headers["x-total-count"] == "1"

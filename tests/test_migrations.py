@@ -1,0 +1,90 @@
+"""Migrations: up, down and up again on both databases, equal to the tables in the code."""
+
+import asyncio
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, select, text
+
+from astralytiq import migrations
+from astralytiq.core.db import Base, Database
+from astralytiq.core.security import Role
+from astralytiq.features.accounts.models import User
+from tests.databases import Databases
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def empty_url(databases: Databases) -> AsyncIterator[str]:
+    url = await databases.fresh(empty=True)
+    yield url
+    await databases.drop(url)
+
+
+async def tables(url: str) -> set[str]:
+    database = Database(url)
+    async with database.reader.connect() as connection:
+        found = set(await connection.run_sync(lambda c: inspect(c).get_table_names()))
+    await database.close()
+    return found - {"alembic_version"}
+
+
+def revisions() -> list[str]:
+    config = Config()
+    config.set_main_option("script_location", str(migrations.HERE))
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+
+async def test_up_down_and_up_again(empty_url: str) -> None:
+    ours = set(Base.metadata.tables)
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    assert await tables(empty_url) == ours
+    await asyncio.to_thread(migrations.check, empty_url)
+    await asyncio.to_thread(migrations.downgrade, empty_url, "base")
+    assert await tables(empty_url) == set()
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    assert await tables(empty_url) == ours
+
+
+async def test_the_head_is_what_alembic_says() -> None:
+    assert migrations.head() == revisions()[0]
+
+
+async def test_only_a_database_that_is_behind_is_migrated(empty_url: str) -> None:
+    database = Database(empty_url)
+    assert await migrations.current(database) is None
+    assert await migrations.bring_up_to_date(database, empty_url) is True
+    assert await migrations.current(database) == migrations.head()
+    assert await migrations.bring_up_to_date(database, empty_url) is False
+    await database.close()
+
+
+async def test_two_processes_may_migrate_at_once(empty_url: str) -> None:
+    """Each in a process of its own: Alembic keeps its state in globals."""
+    code = f"from astralytiq import migrations; migrations.upgrade({empty_url!r})"
+    children = [await asyncio.create_subprocess_exec(sys.executable, "-c", code) for _ in range(2)]
+    assert [await child.wait() for child in children] == [0, 0]
+    assert await tables(empty_url) == set(Base.metadata.tables)
+
+
+async def test_an_sqlite_file_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    url = f"sqlite:///{path}"
+    await asyncio.to_thread(migrations.upgrade, url)
+    database = Database(url)
+    async with database.transaction() as session:
+        session.add(User(email="a@b.c", username="ada", role=Role.viewer, password_hash="x"))
+        await session.flush()
+        await session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    copy = await asyncio.to_thread(migrations.copy_before, path, "0000")
+    with sqlite3.connect(copy) as copied:
+        assert copied.execute("SELECT username FROM users").fetchall() == [("ada",)]
+    async with database.reading() as session:
+        assert await session.scalar(select(User.username)) == "ada"
+    await database.close()
