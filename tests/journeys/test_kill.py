@@ -9,8 +9,8 @@ import pytest
 from astralytiq.client import Client
 from tests.journeys.servers import Server, ended, eventually, served
 
-ROWS = 60_000
-BATCH = 500
+ROWS = 20_000
+BATCH = 200
 
 
 def write_readings(path: Path, rows: int) -> None:

@@ -1,5 +1,6 @@
 """What a caller meets at the data-set doors."""
 
+import asyncio
 import json
 
 import httpx2
@@ -48,6 +49,13 @@ async def test_the_same_file_may_come_again_and_gets_a_name_of_its_own(sign_in: 
     analyst = await sign_in(Role.analyst)
     names = [(await upload(analyst)).json()["name"] for _ in range(3)]
     assert names == ["flowers", "flowers (2)", "flowers (3)"]
+
+
+async def test_uploads_at_the_same_moment_do_not_clash(sign_in: SignIn) -> None:
+    analyst = await sign_in(Role.analyst)
+    answers = await asyncio.gather(*(upload(analyst) for _ in range(5)))
+    assert [answer.status_code for answer in answers] == [201] * 5
+    assert len({answer.json()["name"] for answer in answers}) == 5
 
 
 async def test_a_name_that_was_chosen_is_taken_once_for_each_owner(sign_in: SignIn) -> None:

@@ -50,6 +50,4 @@ def ingest(scientist: httpx2.AsyncClient, run_jobs: RunJobs) -> Ingest:
 
 def counts(run: dict[str, Any]) -> tuple[int, ...]:
     """Processed, inserted, updated, failed."""
-    return tuple(
-        run[f"records_{kind}"] for kind in ("processed", "inserted", "updated", "failed")
-    )
+    return tuple(run[f"records_{kind}"] for kind in ("processed", "inserted", "updated", "failed"))

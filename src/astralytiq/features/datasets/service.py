@@ -1,7 +1,7 @@
 """Rules for data sets: who may make, see and delete them, and how versions come to be."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 CSV_SUFFIXES = frozenset({"", ".csv", ".tsv", ".txt"})
 LONGEST_NAME = 200
 PREVIEW_ROWS = 5
+FREE_NAME_TRIES = 10
 DIGITS = 19  # 64 bits hold any number of fewer
 
 
@@ -260,11 +261,25 @@ async def upload(
         return dataset, await add_version(session, actor, dataset.id, written, origin)
 
     try:
-        return await resources.database.write(store)
+        return await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
     except (AppError, IntegrityError):  # After any other failure it may be stored all the same.
         storage.delete(original.key)
         storage.delete(written.stored.key)
         raise
+
+
+async def stored(
+    resources: Resources,
+    store: Callable[[AsyncSession], Awaitable[tuple[Dataset, DatasetVersion]]],
+    tries: int,
+) -> tuple[Dataset, DatasetVersion]:
+    """Another upload may take the free name first: then look for the next one."""
+    try:
+        return await resources.database.write(store)
+    except IntegrityError:
+        if tries == 1:
+            raise
+    return await stored(resources, store, tries - 1)
 
 
 def plain_name(filename: str | None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +16,6 @@ from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.engines.models.contract import Predictions
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
-from astralytiq.features.registry.models import ModelVersion
 
 from .inputs import rows_of
 from .models import Prediction
@@ -30,6 +29,9 @@ from .schemas import (
     TracedTraining,
 )
 
+if TYPE_CHECKING:
+    from astralytiq.features.registry.models import ModelVersion
+
 MOST_LOADED = 8
 ROWS_IN_LOOP = 100  # Fewer rows take less time than a thread costs.
 
@@ -42,14 +44,14 @@ class LoadedModels:
         self._models: OrderedDict[tuple[int, str], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, version: ModelVersion) -> Any:
+    def get(self, version: "ModelVersion") -> Any:
         key = (version.id, version.sha256)
         with self._lock:
             if key in self._models:
                 self._models.move_to_end(key)
             return self._models.get(key)
 
-    def put(self, version: ModelVersion, model: Any) -> None:
+    def put(self, version: "ModelVersion", model: Any) -> None:
         with self._lock:
             self._models[version.id, version.sha256] = model
             while len(self._models) > self._most:
@@ -74,21 +76,7 @@ async def predict(
     model = await model_of(resources, actor, version)
     found = await computed(version, model, rows)
     latency = round((time.perf_counter() - began) * 1000, 3)
-    prediction = Prediction(
-        id=new_id(),
-        model_version_id=version.id,
-        model=name,
-        version=version.number,
-        inputs={"columns": [feature["name"] for feature in version.features], "data": rows},
-        outputs={
-            "predictions": found.labels,
-            "probabilities": found.probabilities,
-            "classes": version.classes,
-        },
-        rows=len(rows),
-        latency_ms=latency,
-        actor_id=actor.id,
-    )
+    prediction = prediction_of(actor, name, version, rows, found, latency)
 
     async def keep(session: AsyncSession) -> None:
         session.add(prediction)
@@ -104,7 +92,32 @@ async def predict(
     )
 
 
-async def model_of(resources: Resources, actor: Actor, version: ModelVersion) -> Any:
+def prediction_of(
+    actor: Actor,
+    name: str,
+    version: "ModelVersion",
+    rows: list[list[float]],
+    found: Predictions,
+    latency: float,
+) -> Prediction:
+    return Prediction(
+        id=new_id(),
+        model_version_id=version.id,
+        model=name,
+        version=version.number,
+        inputs={"columns": [feature["name"] for feature in version.features], "data": rows},
+        outputs={
+            "predictions": found.labels,
+            "probabilities": found.probabilities,
+            "classes": version.classes,
+        },
+        rows=len(rows),
+        latency_ms=latency,
+        actor_id=actor.id,
+    )
+
+
+async def model_of(resources: Resources, actor: Actor, version: "ModelVersion") -> Any:
     if (known := loaded.get(version)) is not None:
         return known
     content = await registry.open_file(resources, actor, version)
@@ -120,7 +133,7 @@ def load(algorithm: str, content: bytes) -> Any:
     return adapter_of(algorithm).load(content)
 
 
-async def computed(version: ModelVersion, model: Any, rows: list[list[float]]) -> Predictions:
+async def computed(version: "ModelVersion", model: Any, rows: list[list[float]]) -> Predictions:
     adapter = adapter_of(version.algorithm)
     if len(rows) <= ROWS_IN_LOOP:
         return adapter.predict(model, rows)

@@ -15,8 +15,9 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
-from astralytiq.engines.models.catalogue import adapter_of
-from astralytiq.engines.models.contract import BadTraining, completed
+from astralytiq.core.storage import Stored
+from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
+from astralytiq.engines.models.contract import BadTraining, Evaluation, completed
 from astralytiq.engines.models.splitting import stratified
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
@@ -129,32 +130,42 @@ def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
         raise Invalid(str(error)) from None
     work.report(0.87, "evaluating", f"{len(tests)} rows")
     found = adapter.evaluate(model, features[tests], target[tests])
-    importances = adapter.importances(model)
+    importances = dict(zip(plan.features, adapter.importances(model), strict=True))
+    counts = {"train_rows": len(rows), "test_rows": len(tests), "test_size": plan.test_size}
+    # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
     stored = work.resources.storage.put(key, adapter.save(model))
+    return described(
+        plan, source, stored, found, {**counts, "importances": importances}, work.claim.id
+    )
+
+
+def described(
+    plan: Plan,
+    source: Source,
+    stored: Stored,
+    found: Evaluation,
+    more: dict[str, Any],
+    job_id: str,
+) -> Trained:
+    algorithm = ALGORITHMS[plan.algorithm]
     return Trained(
         algorithm=plan.algorithm,
-        task=adapter.algorithm.task,
-        params=completed(adapter.algorithm, plan.params),
+        task=algorithm.task,
+        params=completed(algorithm, plan.params),
         metrics=found.metrics,
-        evaluation={
-            "confusion_matrix": found.confusion,
-            "importances": dict(zip(plan.features, importances, strict=True)),
-            "train_rows": len(rows),
-            "test_rows": len(tests),
-            "test_size": plan.test_size,
-        },
+        evaluation={**more, "confusion_matrix": found.confusion},
         features=[{"name": name, "type": source.types[name]} for name in plan.features],
         target=plan.target,
-        classes=adapter.classes(model),
+        classes=found.classes,
         dataset_version_id=source.version.id,
         dataset=plan.dataset,
         seed=plan.seed,
-        storage_key=key,
+        storage_key=stored.key,
         sha256=stored.sha256,
         size_bytes=stored.size,
         mlflow_run_id=None,
-        job_id=work.claim.id,
+        job_id=job_id,
     )
 
 

@@ -1,0 +1,198 @@
+"""A training job ends in a registered version and an MLflow run, or says why it cannot."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import func, select, update
+
+from astralytiq.core.db import Database
+from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Role
+from astralytiq.features.registry.models import ModelVersion
+from astralytiq.features.training import jobs as training
+from astralytiq.features.training.tracking import Tracker
+from tests.conftest import RunJobs, SignIn
+from tests.features.datasets.factories import CSV, upload
+
+pytestmark = pytest.mark.anyio
+
+
+class Lab:
+    """A data scientist at work."""
+
+    def __init__(self, client: httpx2.AsyncClient, run_jobs: RunJobs) -> None:
+        self.client = client
+        self.run_jobs = run_jobs
+
+    async def ask(self, content: str = CSV, **change: Any) -> str:
+        dataset_id = (await upload(self.client, content)).json()["id"]
+        body = {
+            "algorithm": "random_forest",
+            "dataset_id": dataset_id,
+            "target": "species",
+            "params": {"n_estimators": 5},
+            "model_name": "flowers",
+            **change,
+        }
+        answer = await self.client.post("/api/v1/ml/train", json=body)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    async def job(self, job_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.client.get(f"/api/v1/jobs/{job_id}")).json()
+        return found
+
+    async def train(self, content: str = CSV, **change: Any) -> dict[str, Any]:
+        job_id = await self.ask(content, **change)
+        await self.run_jobs()
+        return await self.job(job_id)
+
+    async def version(self, number: int) -> dict[str, Any]:
+        url = f"/api/v1/models/flowers/versions/{number}"
+        found: dict[str, Any] = (await self.client.get(url)).json()
+        return found
+
+
+@pytest.fixture
+async def lab(sign_in: SignIn, run_jobs: RunJobs, mlflow: Tracker) -> Lab:
+    return Lab(await sign_in(Role.data_scientist), run_jobs)
+
+
+@pytest.mark.parametrize("algorithm", ["random_forest", "decision_tree"])
+async def test_a_job_ends_in_a_version_and_a_run(
+    lab: Lab, mlflow: Tracker, algorithm: str, resources: Resources
+) -> None:
+    job = await lab.train(algorithm=algorithm, params={"max_depth": 4}, experiment="garden")
+    assert (job["status"], job["progress"]) == ("succeeded", 1.0)
+    result = job["result"]
+    assert (result["model"], result["version"]) == ("flowers", 1)
+    version = await lab.version(1)
+    assert version["metrics"] == result["metrics"]
+    assert version["metrics"]["accuracy"] > 0.8
+    evaluation = version["evaluation"]
+    assert (evaluation["train_rows"], evaluation["test_rows"]) == (45, 15)
+    assert sum(map(sum, evaluation["confusion_matrix"])) == 15
+    assert set(evaluation["importances"]) == {"length", "width"}
+    assert (version["params"]["max_depth"], version["stage"]) == (4, "none")
+
+    (run,) = mlflow.runs()
+    assert (run["run_id"], run["experiment"]) == (result["mlflow_run_id"], "garden")
+    assert run["metrics"] == result["metrics"]
+    assert run["params"]["max_depth"] == "4"
+    assert run["tags"]["dataset"] == result["dataset"]
+    artifacts = list(mlflow.artifact_root.rglob("model.bin"))
+    stored = resources.storage.get(await stored_key(resources))
+    assert [path.read_bytes() for path in artifacts] == [stored]
+
+
+async def stored_key(resources: Resources) -> str:
+    async with resources.database.reading() as session:
+        return (await session.scalars(select(ModelVersion.storage_key))).one()
+
+
+async def test_the_same_data_params_and_seed_give_the_same_bytes(lab: Lab) -> None:
+    for seed in (3, 3, 4):
+        assert (await lab.train(seed=seed))["status"] == "succeeded"
+    first, again, other = [await lab.version(number) for number in (1, 2, 3)]
+    assert first["sha256"] == again["sha256"] != other["sha256"]
+    assert first["metrics"] == again["metrics"]
+
+
+async def test_a_job_that_runs_twice_registers_one_version(
+    lab: Lab, mlflow: Tracker, database: Database
+) -> None:
+    before = await lab.train()
+
+    async def queue_again(session: Any) -> None:
+        again = update(Job).values(status=JobStatus.queued, result=None)
+        await session.execute(again.where(Job.id == before["job_id"]))
+
+    await database.write(queue_again)
+    await lab.run_jobs()
+    after = await lab.job(before["job_id"])
+    assert (after["result"], after["attempts"]) == (before["result"], 2)
+    assert len(mlflow.runs()) == 1
+    async with database.reading() as session:
+        assert await session.scalar(select(func.count(ModelVersion.id))) == 1
+
+
+async def test_a_retry_after_mlflow_was_away_does_not_train_again(
+    lab: Lab, mlflow: Tracker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any, **__: Any) -> str:
+        raise ConnectionError("MLflow is away.")
+
+    job_id = await lab.ask()
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "log", away)
+        await lab.run_jobs()
+    waiting = await lab.job(job_id)
+    assert (waiting["status"], waiting["error"]) == ("queued", "MLflow is away.")
+
+    def train_again(*_: Any) -> None:
+        raise AssertionError("The checkpoint holds the model already.")
+
+    monkeypatch.setattr(training, "train", train_again)
+
+    async def no_more_waiting(session: Any) -> None:
+        await session.execute(update(Job).values(run_at=Job.created_at))
+
+    await database.write(no_more_waiting)
+    await lab.run_jobs()
+    assert (await lab.job(job_id))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("content", "change", "words"),
+    [
+        (CSV + ",1,setosa\n2,1,\n", {}, "length: 1, species: 1"),
+        (CSV + "inf,1,setosa\n", {}, "length: 1"),
+        ("length,species\n1,a\n2,a\n", {}, "single value"),
+        ("length,species\n1,a\n2,b\n", {}, "too few"),
+        ("length,species\n1,0.5\n2,1.5\n1,0.5\n2,1.5\n", {"test_size": 0.5}, "continuous"),
+        ("x,species\n" + "".join(f"1,{n}\n" for n in range(2000)), {}, "2000 different values"),
+    ],
+)
+async def test_data_that_cannot_be_learnt_from_end_the_job_with_the_reason(
+    lab: Lab, content: str, change: dict[str, Any], words: str
+) -> None:
+    job = await lab.train(content, **change)
+    assert (job["status"], job["attempts"]) == ("failed", 1)
+    assert words in job["error"]
+    assert (await lab.client.get("/api/v1/models")).json() == []
+
+
+async def test_a_damaged_data_set_is_not_trained_on(lab: Lab, resources: Resources) -> None:
+    job_id = await lab.ask()
+    (path,) = (resources.storage.root / "datasets").glob("*.parquet")
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    await lab.run_jobs()
+    job = await lab.job(job_id)
+    assert (job["status"], "damaged" in job["error"]) == ("failed", True)
+
+
+async def test_a_training_tells_its_progress_and_stops_between_two_trees(
+    lab: Lab, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await lab.ask(params={"n_estimators": 10_000})
+    monkeypatch.setattr("astralytiq.core.executor.REPORT_SECONDS", 0.05)
+
+    async def cancel_while_training() -> None:
+        for _ in range(1000):
+            if (await lab.job(job_id))["phase"] == "training":
+                break
+            await asyncio.sleep(0.01)
+        await lab.client.post(f"/api/v1/jobs/{job_id}/cancel")
+
+    await asyncio.gather(lab.run_jobs(), cancel_while_training())
+    job = await lab.job(job_id)
+    assert job["status"] == "cancelled"
+    assert 0.05 < job["progress"] < 0.85
+    assert "of 10000 trees" in job["message"]
+    async with database.reading() as session:
+        assert await session.scalar(select(func.count(ModelVersion.id))) == 0
