@@ -31,8 +31,8 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgresql_server(tmp_path_factory.mktemp("postgresql")) as url:
+def server_url() -> Iterator[str]:
+    with postgresql_server() as url:
         yield url
 
 

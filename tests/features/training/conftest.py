@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from astralytiq.core import tracking
 from astralytiq.core.settings import Settings
-from astralytiq.features.training import service
-from astralytiq.features.training.tracking import Tracker
+from astralytiq.core.tracking import Tracker
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +22,5 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mlflow(settings: Settings, empty_mlflow: Path) -> Iterator[Tracker]:
     """The store of this test's house."""
     shutil.copy(empty_mlflow, settings.home / "mlflow.db")
-    yield service.tracker(settings)
-    service.opened_tracker.cache_clear()
+    yield tracking.tracker(settings)
+    tracking._opened.cache_clear()

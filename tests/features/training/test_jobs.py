@@ -11,9 +11,9 @@ from astralytiq.core.db import Database
 from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.core.tracking import Tracker
 from astralytiq.features.registry.models import ModelVersion
 from astralytiq.features.training import jobs as training
-from astralytiq.features.training.tracking import Tracker
 from tests.conftest import RunJobs, SignIn
 from tests.features.datasets.factories import CSV, upload
 

@@ -5,7 +5,7 @@ import pytest
 
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
-from astralytiq.features.training.tracking import Tracker
+from astralytiq.core.tracking import Tracker
 from tests.conftest import RunJobs, SignIn
 from tests.features.datasets.factories import freeze, store_records
 
@@ -56,3 +56,10 @@ async def test_a_prediction_is_walked_back_to_the_records_it_was_learnt_from(
     record_id = preview.json()["rows"][0]["_record_id"]
     record = (await scientist.get(f"/api/v1/data/{record_id}")).json()
     assert record["metadata"]["species"] == "setosa"
+
+    await run_jobs()
+    mirrored = mlflow.client().get_model_version_by_alias("flowers", "production")
+    assert mirrored.run_id == result["mlflow_run_id"]
+    await scientist.post(stage, json={"stage": "archived"})
+    await run_jobs()
+    assert set(mlflow.client().get_registered_model("flowers").aliases) == {"newest"}

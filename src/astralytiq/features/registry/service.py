@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq import __version__
-from astralytiq.core import audit
+from astralytiq.core import audit, jobs
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict, Forbidden, Invalid, NotFound
 from astralytiq.core.resources import Resources
@@ -150,6 +150,7 @@ def describe(model: Model, version: ModelVersion) -> VersionRead:
 
 
 NOT_COLUMNS = frozenset({"model", "version"})
+MIRROR_JOB = "registry.mirror"
 
 
 # Adding -----------------------------------------------------------------------------------------
@@ -195,6 +196,7 @@ async def add_version(
     audit.record(
         session, actor, "model.version_added", f"model/{name}/{model.latest}", job_id=trained.job_id
     )
+    await ask_to_mirror(session, actor, name)
     await session.flush()
     return version
 
@@ -222,8 +224,39 @@ async def change_stage(
     version.stage = stage
     resource = f"model/{model.name}/{number}"
     audit.record(session, actor, "model.stage_changed", resource, before=before, after=stage)
+    await ask_to_mirror(session, actor, model.name)
     await session.flush()
     return version
+
+
+async def ask_to_mirror(session: AsyncSession, actor: Actor, name: str) -> None:
+    """MLflow hears of it after the commit; while it is away, we go on."""
+    await jobs.enqueue(session, MIRROR_JOB, owner_id=actor.id, model=name)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A version with its MLflow run."""
+
+    number: int
+    mlflow_run_id: str
+
+
+async def tracked_stages(session: AsyncSession, name: str) -> dict[str, Tracked | None]:
+    """Each MLflow alias, and the version it belongs to: the newest one of that stage."""
+    model = await get(session, name)
+    wanted: dict[str, Tracked | None] = {"newest": None, "staging": None, "production": None}
+    query = (
+        select(ModelVersion)
+        .where(ModelVersion.model_id == model.id, ModelVersion.mlflow_run_id.is_not(None))
+        .order_by(ModelVersion.number)
+    )
+    for version in await session.scalars(query):
+        found = Tracked(version.number, str(version.mlflow_run_id))
+        wanted["newest"] = found
+        if version.stage in wanted:
+            wanted[version.stage] = found
+    return wanted
 
 
 # Serving ----------------------------------------------------------------------------------------

@@ -16,15 +16,13 @@ from astralytiq.core.jobs import job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.core.storage import Stored
+from astralytiq.core.tracking import TrackedRun, tracker
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import BadTraining, Evaluation, completed
 from astralytiq.engines.models.splitting import stratified
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.service import Trained
-
-from . import service
-from .tracking import TrackedRun
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -216,7 +214,7 @@ def track(
     """Write the run to MLflow; a job that runs again finds its run. Blocks."""
     began, ended = times
     content = resources.storage.get(trained.storage_key)
-    return service.tracker(resources.settings).log(
+    return tracker(resources.settings).log(
         TrackedRun(
             experiment=plan.experiment,
             run_name=plan.model_name,

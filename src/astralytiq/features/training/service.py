@@ -1,8 +1,6 @@
 """Rules for training: what may be trained on what, and how a trained model is kept."""
 
 from dataclasses import asdict
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,7 +10,6 @@ from astralytiq.core import audit, jobs
 from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.jobs import Job
 from astralytiq.core.security import Actor
-from astralytiq.core.settings import Settings
 from astralytiq.engines.models.catalogue import ALGORITHMS
 from astralytiq.engines.models.contract import faults_of
 from astralytiq.engines.tabular.columns import NUMERIC
@@ -20,7 +17,6 @@ from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 
 from .schemas import AlgorithmRead, Overview, TrainingAsked, TrainingRequest
-from .tracking import Tracker
 
 LABELS = frozenset({"string", "int64", "bool", "float64"})
 FEATURES = [
@@ -146,13 +142,3 @@ async def enqueue(
     resource = f"model/{asked.model_name}"
     audit.record(session, actor, "training.asked", resource, job_id=job.id, dataset=dataset)
     return job
-
-
-def tracker(settings: Settings) -> Tracker:
-    return opened_tracker(settings.mlflow_uri, settings.home / "mlartifacts")
-
-
-@cache
-def opened_tracker(uri: str, artifacts: Path) -> Tracker:
-    """One of each store in a process: opening one costs seconds."""
-    return Tracker(uri, artifacts)

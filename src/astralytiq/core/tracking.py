@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, TypedDict
 from filelock import FileLock
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SADeprecationWarning
+
+from astralytiq.core.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,13 +130,6 @@ class Tracker:
             client.set_registered_model_alias(name, alias, number)
         return number
 
-    def set_alias(self, name: str, alias: str, version: int) -> None:
-        """Move the alias to our version. An alias points to one version at a time."""
-        number = _number_of(self.client(), name, version)
-        if number is None:
-            raise LookupError(f"MLflow knows no version {version} of the model {name!r}.")
-        self.client().set_registered_model_alias(name, alias, number)
-
     def delete_alias(self, name: str, alias: str) -> None:
         """Without complaint when the model or the alias is not there."""
         if _model_exists(self.client(), name):
@@ -211,6 +207,17 @@ class Tracker:
 
     def _is_server(self) -> bool:
         return self.uri.startswith(("http://", "https://"))
+
+
+def tracker(settings: Settings) -> Tracker:
+    """The store that the settings name."""
+    return _opened(settings.mlflow_uri, settings.home / "mlartifacts")
+
+
+@cache
+def _opened(uri: str, artifacts: Path) -> Tracker:
+    """One of each store in a process: opening one costs seconds."""
+    return Tracker(uri, artifacts)
 
 
 def _sqlite_file(uri: str) -> Path | None:
