@@ -83,16 +83,20 @@ async def test_a_server_says_how_long_to_wait(waits: list[float]) -> None:
 async def test_a_server_that_asks_for_an_hour_is_left_to_the_next_attempt(
     waits: list[float],
 ) -> None:
-    with serving(lambda _: Reply(status=429, headers={"Retry-After": "3600"})) as server:
-        with pytest.raises(Transient, match="answered 429"):
-            await fetch(server.url)
+    with (
+        serving(lambda _: Reply(status=429, headers={"Retry-After": "3600"})) as server,
+        pytest.raises(Transient, match="answered 429"),
+    ):
+        await fetch(server.url)
     assert (len(server.asked), waits) == (1, [])
 
 
 async def test_lasting_trouble_is_transient(waits: list[float]) -> None:
-    with serving(lambda _: Reply(status=502)) as server:
-        with pytest.raises(Transient, match="answered 502"):
-            await fetch(f"{server.url}/x?token=hidden")
+    with (
+        serving(lambda _: Reply(status=502)) as server,
+        pytest.raises(Transient, match="answered 502"),
+    ):
+        await fetch(f"{server.url}/x?token=hidden")
     assert len(server.asked) == http.ATTEMPTS
     with pytest.raises(Transient, match="could not be reached") as gone:
         await fetch(f"{server.url}/x?token=hidden")
@@ -101,9 +105,11 @@ async def test_lasting_trouble_is_transient(waits: list[float]) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422, 304])
 async def test_a_refusal_is_final_and_says_why(status: int) -> None:
-    with serving(lambda _: Reply(status=status)) as server:
-        with pytest.raises(Invalid, match=f"/x answered {status}") as refused:
-            await fetch(f"{server.url}/x?token=hidden")
+    with (
+        serving(lambda _: Reply(status=status)) as server,
+        pytest.raises(Invalid, match=f"/x answered {status}") as refused,
+    ):
+        await fetch(f"{server.url}/x?token=hidden")
     assert len(server.asked) == 1
     assert "hidden" not in str(refused.value)
 
@@ -136,9 +142,8 @@ async def test_secrets_do_not_follow_to_another_server() -> None:
 async def test_a_redirect_to_a_private_address_is_refused() -> None:
     with serving(lambda _: Reply(b"secret")) as inner:
         away = Reply(status=302, headers={"Location": f"{inner.url}/"})
-        with serving(lambda _: away) as server:
-            with pytest.raises(Invalid, match="private address"):
-                await fetch(server.url, (f"127.0.0.1:{server.port}",))
+        with serving(lambda _: away) as server, pytest.raises(Invalid, match="private address"):
+            await fetch(server.url, (f"127.0.0.1:{server.port}",))
     assert not inner.asked
 
 
@@ -197,9 +202,8 @@ async def test_unknown_hosts_are_final(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MOST_BYTES", 1 << 20)
     bomb = Reply(gzip.compress(bytes(8 << 20)), headers={"Content-Encoding": "gzip"})
-    with serving(lambda _: bomb) as server:
-        with pytest.raises(Invalid, match="more than 1 MB at once"):
-            await fetch(server.url)
+    with serving(lambda _: bomb) as server, pytest.raises(Invalid, match="more than 1 MB at once"):
+        await fetch(server.url)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-import jwt
 from pwdlib import PasswordHash
 from pwdlib.hashers.bcrypt import BcryptHasher
 
@@ -117,6 +116,8 @@ def _compare(password: str, stored: str | None) -> bool:
 
 
 def issue_token(key: str, user_id: int, minutes: float, **claims: str) -> str:
+    import jwt  # noqa: PLC0415 - with its cryptography 0.15 s: not on the start path
+
     now = utc_now()
     payload: dict[str, Any] = {
         "iss": ISSUER,
@@ -133,6 +134,8 @@ def issue_token(key: str, user_id: int, minutes: float, **claims: str) -> str:
 
 def read_token(key: str, token: str) -> dict[str, Any]:
     """The claims of a valid access token; the algorithm is ours, never the token's choice."""
+    import jwt  # noqa: PLC0415 - with its cryptography 0.15 s: not on the start path
+
     try:
         claims: dict[str, Any] = jwt.decode(
             token,

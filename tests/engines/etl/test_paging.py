@@ -42,7 +42,8 @@ def test_cursors_lead_on_until_there_is_none() -> None:
     assert paging.params(paging.first()) == {}
     assert after(paging, {}, document={"meta": {"next": "abc"}}) == {"at": "abc"}
     assert paging.params({"at": "abc"}) == {"after": "abc"}
-    for end in ({"meta": {"next": None}}, {"meta": {"next": ""}}, {"meta": {}}, {}):
+    ends: list[Any] = [{"meta": {"next": None}}, {"meta": {"next": ""}}, {"meta": {}}, {}]
+    for end in ends:
         assert after(paging, {"at": "abc"}, document=end) is None
     assert after(paging, {}, document={"meta": {"next": 0}}) == {"at": 0}
 

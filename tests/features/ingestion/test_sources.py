@@ -13,7 +13,7 @@ from astralytiq.core.security import SYSTEM
 from astralytiq.core.settings import Settings
 from astralytiq.features.ingestion import service
 from astralytiq.features.ingestion.models import Checkpoint
-from astralytiq.features.ingestion.schemas import CsvSource
+from astralytiq.features.ingestion.schemas import CsvSource, source_spec
 from tests.features.ingestion.conftest import Ingest
 
 pytestmark = pytest.mark.anyio
@@ -195,11 +195,11 @@ async def test_in_production_only_listed_secrets_are_used(settings: Settings) ->
     strict = settings.model_copy(
         update={"environment": "production", "source_secrets": ("LISTED",)}
     )
-    spec = service.source_spec.validate_python(API)
+    spec = source_spec.validate_python(API)
     with pytest.raises(Exception, match="SOURCE_SECRETS does not list 'REPOS_TOKEN'"):
         service.refuse_unsafe(strict, spec)
     listed = API | {"auth": {"type": "bearer", "secret": "env:LISTED"}}
-    service.refuse_unsafe(strict, service.source_spec.validate_python(listed))
+    service.refuse_unsafe(strict, source_spec.validate_python(listed))
 
 
 @pytest.mark.parametrize(

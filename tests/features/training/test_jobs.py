@@ -13,7 +13,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.core.tracking import Tracker
 from astralytiq.features.registry.models import ModelVersion
-from astralytiq.features.training import jobs as training
+from astralytiq.features.training import fitting
 from tests.conftest import RunJobs, SignIn
 from tests.features.datasets.factories import CSV, upload
 
@@ -135,7 +135,7 @@ async def test_a_retry_after_mlflow_was_away_does_not_train_again(
     def train_again(*_: Any) -> None:
         raise AssertionError("The checkpoint holds the model already.")
 
-    monkeypatch.setattr(training, "train", train_again)
+    monkeypatch.setattr(fitting, "train", train_again)
 
     async def no_more_waiting(session: Any) -> None:
         await session.execute(update(Job).values(run_at=Job.created_at))

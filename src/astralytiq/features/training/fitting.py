@@ -1,0 +1,116 @@
+"""The computing part of a training: from a table to a model file and its metrics.
+
+It blocks for as long as the training takes, and imports NumPy: jobs.py runs it in a thread.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astralytiq.core.errors import Invalid
+from astralytiq.core.executor import Work
+from astralytiq.core.storage import Stored
+from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
+from astralytiq.engines.models.contract import BadTraining, Evaluation, completed
+from astralytiq.engines.models.splitting import stratified
+from astralytiq.features.registry.service import Trained
+
+from .plan import Plan, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_CLASSES = 1_000  # More are no classes but a measure or a name; each costs a column of rows.
+
+
+def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
+    """Blocks for as long as the training takes: runs in a thread."""
+    refuse_gaps(table)
+    features, target = matrix_of(table, plan.features), labels_of(table, plan.target)
+    adapter = adapter_of(plan.algorithm)
+
+    def progress(done: int, total: int) -> None:
+        work.report(0.05 + 0.8 * done / total, "training", f"{done} of {total} trees")
+
+    try:
+        rows, tests = stratified(target, plan.test_size, plan.seed)
+        model = adapter.train(features[rows], target[rows], plan.params, plan.seed, progress)
+    except BadTraining as error:
+        raise Invalid(str(error)) from None
+    work.report(0.87, "evaluating", f"{len(tests)} rows")
+    found = adapter.evaluate(model, features[tests], target[tests])
+    importances = dict(zip(plan.features, adapter.importances(model), strict=True))
+    counts = {"train_rows": len(rows), "test_rows": len(tests), "test_size": plan.test_size}
+    # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
+    key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
+    stored = work.resources.storage.put(key, adapter.save(model))
+    return described(
+        plan, source, stored, found, {**counts, "importances": importances}, work.claim.id
+    )
+
+
+def described(
+    plan: Plan,
+    source: Source,
+    stored: Stored,
+    found: Evaluation,
+    more: dict[str, Any],
+    job_id: str,
+) -> Trained:
+    algorithm = ALGORITHMS[plan.algorithm]
+    return Trained(
+        algorithm=plan.algorithm,
+        task=algorithm.task,
+        params=completed(algorithm, plan.params),
+        metrics=found.metrics,
+        evaluation={**more, "confusion_matrix": found.confusion},
+        features=[{"name": name, "type": source.types[name]} for name in plan.features],
+        target=plan.target,
+        classes=found.classes,
+        dataset_version_id=source.version.id,
+        dataset=plan.dataset,
+        seed=plan.seed,
+        storage_key=stored.key,
+        sha256=stored.sha256,
+        size_bytes=stored.size,
+        mlflow_run_id=None,
+        job_id=job_id,
+    )
+
+
+def refuse_gaps(table: "pa.Table") -> None:
+    """Rows without a value are never dropped in silence: the model would not be of these data."""
+    gaps = {name: count for name in table.column_names if (count := gaps_in(table, name))}
+    if gaps:
+        counts = ", ".join(f"{name}: {count}" for name, count in gaps.items())
+        raise Invalid(
+            f"Of {table.num_rows} rows some have no finite value ({counts}): fill them at the "
+            "source and freeze a new version, or train without these features."
+        )
+
+
+def gaps_in(table: "pa.Table", name: str) -> int:
+    column: Any = table[name]
+    missing = int(column.null_count)
+    if str(column.type) == "double":
+        values = column.drop_null().to_numpy()
+        missing += int((~np.isfinite(values)).sum())
+    return missing
+
+
+def matrix_of(table: "pa.Table", names: list[str]) -> NDArray[np.float64]:
+    """(rows, features)"""
+    columns: list[Any] = [table[name] for name in names]
+    return np.column_stack([column.to_numpy().astype(np.float64) for column in columns])
+
+
+def labels_of(table: "pa.Table", name: str) -> NDArray[Any]:
+    column: Any = table[name]
+    labels: NDArray[Any] = np.array(column.to_pylist())
+    if (distinct := len(np.unique(labels))) > MOST_CLASSES:
+        raise Invalid(
+            f"The target {name!r} has {distinct} different values, more than {MOST_CLASSES}: a "
+            "classifier needs a target of few classes."
+        )
+    return labels

@@ -1,0 +1,34 @@
+"""What a training job was asked to do, and on what."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from astralytiq.features.datasets.models import Dataset, DatasetVersion
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training job was asked to do."""
+
+    algorithm: str
+    dataset: str
+    target: str
+    features: list[str]
+    params: dict[str, Any]
+    test_size: float
+    seed: int
+    experiment: str
+    model_name: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The data set version that a model is trained on."""
+
+    dataset: "Dataset"
+    version: "DatasetVersion"
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {column["name"]: column["type"] for column in self.version.schema}
