@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+UV := $(VENV)/.uv/bin/uv
 HOME_DIR ?= astralytiq-home
 ARGS ?=
 
@@ -18,10 +19,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null; then ln -sf "$$(command -v uv)" $(BIN)/uv; \
-		else $(BIN)/python -m pip install --quiet uv; fi
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@# Beside the packages, not among them: a sync would remove it.
+	@test -x $(UV) || { command -v uv >/dev/null && mkdir -p $(dir $(UV)) && ln -s "$$(command -v uv)" $(UV); } || \
+		{ $(BIN)/python -m ensurepip >/dev/null && $(BIN)/python -m pip install --quiet --target $(VENV)/.uv uv; }
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
 up: install ## start everything on http://127.0.0.1:8000 (ARGS="--port 9000")
