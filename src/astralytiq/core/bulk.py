@@ -1,18 +1,21 @@
 """Fast upsert of many rows: staged in a temporary table, then merged in one statement.
 
-The same two statements on SQLite and PostgreSQL; only the way into the stage differs (executemany
-or COPY). Unchanged rows are not rewritten, so an unchanged second load costs reads only.
+The same two statements on SQLite and PostgreSQL; only the way into the stage differs (the driver's
+executemany, or COPY). Unchanged rows are not rewritten, so an unchanged second load costs reads
+only. The stage stays with its connection: making it anew for each batch costs 6 ms.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, MetaData, Table, and_, func, insert, select, text
+from sqlalchemy import JSON, Column, Dialect, MetaData, Table, and_, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.schema import CreateTable
+
+from astralytiq.core.db import to_json
 
 Row = Mapping[str, Any]
 
@@ -50,32 +53,71 @@ async def upsert(
     )
     known, changed = (await session.execute(counts)).one()
     await merge(session, table, stage, key, content, keep)
-    await session.execute(text(f"DROP TABLE {stage.name}"))
+    await empty(session, stage)
     return Upserted(len(rows) - known, changed, known - changed)
 
 
 async def fill_stage(session: AsyncSession, table: Table, rows: Sequence[Row]) -> Table:
     connection = await session.connection()
-    columns = [Column(name, table.c[name].type) for name in rows[0]]
-    stage = Table(f"stage_{table.name}", MetaData(), *columns, prefixes=["TEMPORARY"])
-    await connection.run_sync(stage.create)
+    stage = stage_of(table, tuple(rows[0]))
+    await connection.execute(CreateTable(stage, if_not_exists=True))
     if connection.dialect.name == "postgresql":
         await copy(connection, stage, rows)
     else:
-        await connection.execute(insert(stage), list(rows))
+        await fill(connection, stage, rows)
     return stage
+
+
+def stage_of(table: Table, names: tuple[str, ...]) -> Table:
+    """Its name holds the columns: another set of them is another stage."""
+    name = f"stage_{table.name}_{zlib.crc32(' '.join(names).encode()):08x}"
+    columns = [Column(column, table.c[column].type) for column in names]
+    return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"])
 
 
 async def copy(connection: AsyncConnection, stage: Table, rows: Sequence[Row]) -> None:
     """COPY is twice as fast as the best INSERT (6.0 ms and 3.0 ms for 1,000 rows)."""
-    names = list(rows[0])
-    as_json = {name for name in names if isinstance(stage.c[name].type, JSON)}
-    records = [
-        tuple(json.dumps(row[name]) if name in as_json else row[name] for name in names)
-        for row in rows
-    ]
+    names = [column.name for column in stage.columns]
+    columns = []
+    for column in stage.columns:
+        values = [row[column.name] for row in rows]
+        columns.append(map(to_json, values) if isinstance(column.type, JSON) else values)
     raw: Any = (await connection.get_raw_connection()).driver_connection
+    records = zip(*columns, strict=True)
     await raw.copy_records_to_table(stage.name, columns=names, records=records)
+
+
+async def fill(connection: AsyncConnection, stage: Table, rows: Sequence[Row]) -> None:
+    """Past SQLAlchemy's own executemany, which takes half of the time of a load."""
+    names = [column.name for column in stage.columns]
+    columns = [
+        bound(column, connection.dialect, [row[column.name] for row in rows])
+        for column in stage.columns
+    ]
+    marks = ", ".join("?" for _ in names)
+    statement = f"INSERT INTO {stage.name} ({', '.join(map(quoted, names))}) VALUES ({marks})"
+    await connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+
+
+def bound(column: Column[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:
+    """The values as the driver takes them."""
+    process = column.type.dialect_impl(dialect).bind_processor(dialect)
+    if process is None:
+        return values
+    first = values[0]
+    if all(value is first for value in values):  # such as the time of the batch
+        return [process(first)] * len(values)
+    return map(process, values)
+
+
+def quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+async def empty(session: AsyncSession, stage: Table) -> None:
+    """SQLite has a fast DELETE of all; PostgreSQL would keep the dead rows, so it truncates."""
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    await session.execute(text(f"{'DELETE FROM' if is_sqlite else 'TRUNCATE'} {stage.name}"))
 
 
 async def merge(
@@ -98,8 +140,3 @@ async def merge(
             where=table.c[content].is_distinct_from(statement.excluded[content]),
         )
     )
-
-
-def plain(value: Any) -> Any:
-    """A value that JSON can hold; times in RFC 3339."""
-    return value.isoformat() if isinstance(value, datetime) else value

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -47,6 +48,14 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """A time-ordered UUIDv7: rows in the order of their making, and no index page touched twice."""
     return str(uuid7())
+
+
+def to_json(value: Any) -> str:
+    """Times in RFC 3339; NaN, which JSON does not have, as null."""
+    return msgspec.json.encode(value).decode()
+
+
+JSON_CODEC: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": msgspec.json.decode}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -141,14 +150,18 @@ class Database:
 
     def _sqlite(self) -> tuple[AsyncEngine, AsyncEngine]:
         # One write connection a process: waiting for it is fair, waiting on SQLite's lock is not.
-        writer = create_async_engine(self.url, pool_size=1, max_overflow=0, pool_timeout=30)
-        reader = create_async_engine(self.url, pool_size=POOL_SIZE, max_overflow=0)
+        writer = create_async_engine(
+            self.url, pool_size=1, max_overflow=0, pool_timeout=30, **JSON_CODEC
+        )
+        reader = create_async_engine(self.url, pool_size=POOL_SIZE, max_overflow=0, **JSON_CODEC)
         prepare(writer, "BEGIN IMMEDIATE")
         prepare(reader, "BEGIN", "query_only=ON")
         return writer, reader
 
     def _postgresql(self) -> tuple[AsyncEngine, AsyncEngine]:
-        writer = create_async_engine(self.url, pool_size=POOL_SIZE, pool_pre_ping=True)
+        writer = create_async_engine(
+            self.url, pool_size=POOL_SIZE, pool_pre_ping=True, **JSON_CODEC
+        )
         return writer, writer.execution_options(postgresql_readonly=True)
 
     @asynccontextmanager

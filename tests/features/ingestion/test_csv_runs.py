@@ -304,7 +304,7 @@ async def test_a_job_tried_again_takes_its_run_up_where_it_stopped(
     inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, run_jobs: RunJobs
 ) -> None:
     (inbox / "shop.csv").write_bytes(b"id,title\n1,a\n" + b"2,b\n" * 5_000 + b"3,\xfc\n")
-    run = await ingest("shop", **SHOP)
+    run = await ingest("shop", **SHOP, batch_size=1000)
     assert run["status"] == "failed"
     assert run["records_inserted"] == 2
     write_rows(inbox / "shop.csv", 4)

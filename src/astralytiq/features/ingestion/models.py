@@ -28,7 +28,6 @@ class Source(Versioned):
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[SourceKind]
     enabled: Mapped[bool] = mapped_column(default=True)
-    schedule: Mapped[str | None]
     batch_size: Mapped[int]
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     # Where and how to read: the fields of its kind, checked by schemas.py.

@@ -153,7 +153,7 @@ class SourceFields(Body):
     enabled: bool = True
     primary_key: PrimaryKey | None = None
     mapping: dict[Target, Name] = Field(default_factory=dict)
-    batch_size: BatchSize = 1000
+    batch_size: BatchSize = 5000
 
 
 class CsvSource(SourceFields):

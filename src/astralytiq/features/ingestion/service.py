@@ -78,9 +78,7 @@ async def list_sources(
 async def create_source(session: AsyncSession, actor: Actor, spec: Spec) -> Source:
     if await find_source(session, spec.name):
         raise Conflict(f"There is a source {spec.name!r} already: change it, or choose a name.")
-    source = Source(
-        name=spec.name, kind=SourceKind(spec.kind), schedule=None, owner_id=actor.id, config={}
-    )
+    source = Source(name=spec.name, kind=SourceKind(spec.kind), owner_id=actor.id, config={})
     fill(source, spec)
     session.add(source)
     await session.flush()

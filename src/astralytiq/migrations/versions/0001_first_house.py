@@ -357,7 +357,6 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("enabled", sa.Boolean(), nullable=False),
-        sa.Column("schedule", sa.String(), nullable=True),
         sa.Column("batch_size", sa.Integer(), nullable=False),
         sa.Column("owner_id", db.BigId, nullable=True),
         sa.Column("config", db.Json, nullable=False),
