@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/.uv/bin/uv
 HOME_DIR ?= astralytiq-home
+DEMO_DIR ?= astralytiq-demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -30,17 +31,18 @@ up: install ## start everything on http://127.0.0.1:8000 (ARGS="--port 9000")
 	@$(BIN)/astralytiq up --home $(HOME_DIR) $(ARGS)
 
 demo: install ## the same, with example content and the three demo accounts
-	@$(BIN)/astralytiq demo --home $(HOME_DIR) $(ARGS)
+	@$(BIN)/astralytiq demo --home $(DEMO_DIR) $(ARGS)
 
-down: ## stop the server of this home
-	@if test -f $(HOME_DIR)/server.pid; then kill "$$(cat $(HOME_DIR)/server.pid)" && echo "stopped"; \
-		else echo "no server runs on $(HOME_DIR)"; fi
+down: ## stop the servers of these homes
+	@for home in $(HOME_DIR) $(DEMO_DIR); do \
+		if test -f $$home/server.pid; then kill "$$(cat $$home/server.pid)" && echo "stopped $$home"; \
+		else echo "no server runs on $$home"; fi; done
 
 test: install ## run all tests on SQLite and PostgreSQL, with coverage
 	@rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
-	@$(BIN)/coverage report
+	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
 check: lint types contracts ## what must hold before the tests: format, lint, types, contracts
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Role
 from astralytiq.features.accounts import service as accounts
+from astralytiq.features.accounts import sessions
 from astralytiq.features.accounts.models import User
 
 # Hashing takes 235 ms: tests that do not sign in by password share a hash nobody can match.
@@ -40,4 +41,7 @@ def make_client(app: FastAPI, token: str | None = None) -> httpx2.AsyncClient:
 async def signed_in(app: FastAPI, role: Role) -> httpx2.AsyncClient:
     resources: Resources = app.state.resources
     user = await make_user(resources, role)
-    return make_client(app, accounts.issue(resources, user).access_token)
+    access = await resources.database.write(
+        lambda session: sessions.begin(session, resources.settings, user, sessions.Origin("tests"))
+    )
+    return make_client(app, access.access_token)

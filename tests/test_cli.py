@@ -46,7 +46,22 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["user", "source", "etl", "data", "dataset", "train", "model", "predict", "job"]
+    "group",
+    [
+        "user",
+        "key",
+        "project",
+        "task",
+        "audit",
+        "source",
+        "etl",
+        "data",
+        "dataset",
+        "train",
+        "model",
+        "predict",
+        "job",
+    ],
 )
 def test_every_group_explains_itself(group: str) -> None:
     done = run(group, "--help")
@@ -157,6 +172,62 @@ def test_a_second_start_keeps_everything_and_prints_no_password(tmp_path: Path) 
             assert client.sign_in("admin@localhost.local", password)["role"] == "admin"
             page = client.get("/data", params={"source": "sample_data"})
             assert page["total_count"] == 5
+
+
+def test_the_demo_starts_on_a_home_that_has_an_admin_and_production_refuses_it(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with served(home, "up"):
+        pass
+    assert not (home / "server.pid").exists()
+    with served(home, "demo") as server, server.signed_in() as client:
+        assert client.get("/auth/me")["role"] == "data_scientist"
+    strict = {"ENVIRONMENT": "production", "SECRET_KEY": "x" * 40, "ALLOWED_HOSTS": "a.example"}
+    done = run("up", "--home", str(home), "--port", str(free_port()), **strict)
+    assert done.returncode == 1
+    assert "demo accounts" in done.stderr
+
+
+def test_a_first_password_that_was_never_told_is_told_at_the_next_start(tmp_path: Path) -> None:
+    """As after a kill between the account's commit and the line that tells its password."""
+    home = tmp_path / "home"
+    with served(home, "up") as first:
+        password = first.line.split(" with ")[1].split()[0]
+    (home / "first_password").write_text(password)
+    with served(home, "up") as second:
+        assert f"with {password} (shown once)" in second.line
+    assert not (home / "first_password").exists()
+
+
+def test_a_configured_password_is_not_printed(tmp_path: Path) -> None:
+    with served(tmp_path / "home", "up", ADMIN_PASSWORD="a long secret one") as server:
+        assert "secret" not in server.line
+        with Client(server.url) as client:
+            client.sign_in("admin@localhost.local", "a long secret one")
+
+
+def test_a_database_that_does_not_answer_is_one_clear_line(tmp_path: Path) -> None:
+    away = {"DATABASE_URL": "postgresql://u:hidden@127.0.0.1:1/x"}
+    at_home = ("--home", str(tmp_path / "home"))
+    for command in (("up", *at_home, "--port", "0"), ("migrate", *at_home)):
+        done = run(*command, **away)
+        assert done.returncode == 1, done.stderr
+        assert "DATABASE_URL" in done.stderr
+        assert "hidden" not in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_going_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
+    home = ("--home", str(tmp_path / "home"))
+    run("migrate", *home)
+    refused = run("migrate", *home, "--down", "base")
+    assert refused.returncode == 1
+    unknown = run("migrate", *home, "--down", "9999", "--yes")
+    assert (unknown.returncode, "0001" in unknown.stderr) == (1, True)
+    done = run("migrate", *home, "--down", "base", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "home").glob("*.before-*"))
 
 
 def test_migrate_says_where_the_database_is(tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
 """The web application: opens the house, mounts its rooms, words its refusals."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from astralytiq import __version__, wiring
 from astralytiq.core import middleware, problems
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
+
+log = logging.getLogger(__name__)
 
 Step = Callable[[Resources], Awaitable[None]]
 
@@ -27,8 +29,12 @@ def create_app(
         async with opened(settings) as resources, AsyncExitStack() as stack:
             app.state.resources = resources
             app.state.broadcast = Broadcast(resources.database)
-            for step in setup:
-                await step(resources)
+            try:
+                for step in setup:
+                    await step(resources)
+            except Exception as fault:
+                app.state.fault = fault  # The server words it for the person at the terminal.
+                raise
             stack.push_async_callback(stop_all, beside(app, resources, companions))
             yield
 
@@ -40,6 +46,8 @@ def create_app(
         openapi_url="/openapi.json",
     )
     app.state.authenticate = wiring.authenticate()
+    wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
+    app.add_api_route("/api/v1/openapi.json", app.openapi, include_in_schema=False)
     for router in wiring.routers():
         app.include_router(router, prefix="/api/v1")
     for router in wiring.root_routers():
@@ -52,16 +60,19 @@ def create_app(
 def beside(
     app: FastAPI, resources: Resources, companions: Sequence[Step]
 ) -> list[asyncio.Future[None]]:
-    work = [app.state.broadcast.tail(), *(companion(resources) for companion in companions)]
-    return [asyncio.ensure_future(one) for one in work]
+    live: Broadcast = app.state.broadcast
+    work = [live.tail(), *(follow(live) for follow in wiring.followers())]
+    work += [companion(resources) for companion in companions]
+    app.state.companions = [asyncio.ensure_future(one) for one in work]
+    return list(app.state.companions)
 
 
 async def stop_all(tasks: list[asyncio.Future[None]]) -> None:
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    for end in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(end, Exception):
+            log.error("a companion had ended", exc_info=end)
 
 
 def add_middleware(app: FastAPI, settings: Settings) -> None:
@@ -81,5 +92,5 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
         )
     if settings.allowed_hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+        app.add_middleware(middleware.KnownHost, hosts=settings.allowed_hosts)
     app.add_middleware(middleware.RequestContext, slow_seconds=settings.slow_request_seconds)

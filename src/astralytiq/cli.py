@@ -55,6 +55,8 @@ def connect(
     ] = False,
 ) -> None:
     """Commands work on the local home folder, or with --server and --token on a server."""
+    if home is not None:
+        os.environ["ASTRALYTIQ_HOME"] = str(home)  # For `up` and its like too.
     context.obj = Connection(opener(server, token, home))
 
 
@@ -150,6 +152,7 @@ def scheduler(home: Home = None) -> None:
     """Queue what is due and take back dead leases, until told to stop."""
     import asyncio
 
+    from astralytiq import home as homes
     from astralytiq.core import logging, scheduler
     from astralytiq.core.resources import opened
 
@@ -158,40 +161,43 @@ def scheduler(home: Home = None) -> None:
 
     async def run() -> None:
         async with opened(settings) as resources:
+            await homes.refuse_unmigrated(resources)
             await scheduler.run_forever(resources)
 
     try:
-        asyncio.run(run())
+        with homes.worded(settings):
+            asyncio.run(run())
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+    except homes.HomeError as error:
+        fail(str(error), FAILURE)
 
 
 @app.command()
 @examples("astralytiq migrate\nastralytiq migrate --down 0001")
 def migrate(
     home: Home = None,
-    down: Annotated[str, typer.Option(help="Go back to this revision.")] = "",
+    down: Annotated[str, typer.Option(help="Go back to this revision ('base': to nothing).")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before going back.")] = False,
 ) -> None:
-    """Bring the database up to date (an SQLite file is copied first), or take it back."""
-    import asyncio
-
+    """Bring the database up to date, or take it back. An SQLite file is copied first."""
     from astralytiq import home as homes
     from astralytiq import migrations
-    from astralytiq.core.resources import opened
 
     settings = settings_for(home)
-    homes.prepare(settings)
-    if down:
-        migrations.downgrade(settings.database, down)
+    try:
+        homes.prepare(settings)
+        if not down:
+            changed = homes.migrate_now(settings)
+            typer.echo(f"The database is at {migrations.head()}{'' if changed else ' already'}.")
+            return
+        if not yes:
+            typer.confirm(f"Going back to {down} drops tables and their rows. Go on?", abort=True)
+        if copy := homes.go_back(settings, down):
+            typer.echo(f"A copy of the database as it was: {copy}")
         typer.echo(f"The database is at {down}.")
-        return
-
-    async def run() -> bool:
-        async with opened(settings) as resources:
-            return await migrations.bring_up_to_date(resources.database, settings.database)
-
-    changed = asyncio.run(run())
-    typer.echo(f"The database is at {migrations.head()}{'' if changed else ' already'}.")
+    except homes.HomeError as error:
+        fail(str(error), FAILURE)
 
 
 @app.command()

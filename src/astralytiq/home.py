@@ -1,5 +1,6 @@
 """The home folder: made on first use, held by one server at a time, filled with a first content."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,10 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from astralytiq import migrations
 from astralytiq.core.errors import AppError
-from astralytiq.core.resources import Resources
+from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings, kept_value
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -42,8 +45,10 @@ def held(settings: Settings) -> Iterator[None]:
     try:
         with FileLock(settings.home / "server.lock", timeout=0):
             note.write_text(str(os.getpid()))
-            yield
-            note.unlink(missing_ok=True)
+            try:
+                yield
+            finally:
+                note.unlink(missing_ok=True)
     except Timeout:
         pid = note.read_text() if note.exists() else "unknown"
         raise HomeError(
@@ -76,6 +81,62 @@ async def migrate(resources: Resources) -> None:
             "make a backup, then run 'astralytiq migrate'."
         )
     await migrations.bring_up_to_date(database, settings.database)
+
+
+def migrate_now(settings: Settings) -> bool:
+    """Bring the database up to date; whether there was something to do."""
+
+    async def work() -> bool:
+        async with opened(settings) as resources:
+            return await migrations.bring_up_to_date(resources.database, settings.database)
+
+    with worded(settings):
+        return asyncio.run(work())
+
+
+def go_back(settings: Settings, revision: str) -> Path | None:
+    """Take the migrations back to `revision`; the copy of an SQLite file that is made first."""
+
+    async def found() -> tuple[str | None, Path | None]:
+        async with opened(settings) as resources:
+            database = resources.database
+            file = Path(str(database.url.database)) if database.is_sqlite else None
+            return await migrations.current(database), file
+
+    with worded(settings):
+        current, file = asyncio.run(found())
+        if revision != "base" and revision not in migrations.revisions():
+            known = ", ".join(["base", *migrations.revisions()])
+            raise HomeError(f"There is no migration {revision!r}; there are {known}.")
+        copy = migrations.copy_before(file, current) if file and current else None
+        migrations.downgrade(settings.database, revision)
+    return copy
+
+
+@contextmanager
+def worded(settings: Settings) -> Iterator[None]:
+    """A database that does not answer is one clear line."""
+    try:
+        yield
+    except (DBAPIError, OSError) as fault:
+        raise HomeError(database_fault(settings, fault)) from None
+
+
+def database_fault(settings: Settings, fault: Exception) -> str:
+    shown = make_url(settings.database).render_as_string(hide_password=True)
+    cause = fault.orig if isinstance(fault, DBAPIError) and fault.orig else fault
+    reason = (str(cause) or type(cause).__name__).splitlines()[0]
+    return f"The database {shown} does not answer ({reason}): check DATABASE_URL."
+
+
+async def refuse_unmigrated(resources: Resources) -> None:
+    """For processes that only work on what a server or `migrate` has made."""
+    found = await migrations.current(resources.database)
+    if found != migrations.head():
+        raise HomeError(
+            f"The database is at migration {found or 'none'}, this version needs "
+            f"{migrations.head()}: run 'astralytiq migrate' or start a server first."
+        )
 
 
 def copy_sample(settings: Settings, name: str) -> Path:

@@ -2,6 +2,8 @@
 
 import asyncio
 import getpass
+import os
+import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -9,10 +11,10 @@ from typing import Any, TypeVar
 
 import httpx2
 
-from astralytiq import home, wiring
+from astralytiq import home
 from astralytiq.app import create_app
-from astralytiq.client import Client
-from astralytiq.core import executor
+from astralytiq.client import Client, ClientError
+from astralytiq.core import executor, jobs
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
 from astralytiq.features.accounts import service as accounts
@@ -26,15 +28,19 @@ def opened(settings: Settings) -> Iterator[Client]:
 
     Jobs run in this process too, unless a server on the same home is there to run them.
     """
-    home.prepare(settings)
+    try:
+        home.prepare(settings)
+    except home.HomeError as error:
+        raise ClientError(str(error)) from None
     own_jobs = not home.is_served(settings)
     with Background() as background:
         app = create_app(
-            settings,
+            settings.model_copy(update={"allowed_hosts": ()}),  # Nobody reaches it by a name.
             setup=[migrate_and_admit],
             companions=[run_jobs] if own_jobs else [],
         )
-        background.enter(app.router.lifespan_context(app))
+        with home_words(settings):
+            background.enter(app.router.lifespan_context(app))
         token = background.run(accounts.local_token(app.state.resources, getpass.getuser()))
         transport = LocalTransport(httpx2.ASGITransport(app), background)
         with Client("http://localhost", token, transport=transport) as client:
@@ -43,13 +49,35 @@ def opened(settings: Settings) -> Iterator[Client]:
 
 async def migrate_and_admit(resources: Resources) -> None:
     await home.migrate(resources)
-    await accounts.ensure_admin(resources)
+    first = await accounts.ensure_admin(resources)
+    if first and first.password:
+        sys.stderr.write(f"The first admin is {first.email} with {first.password} (shown once)\n")
+        accounts.forget_first_password(resources.settings)
+
+
+@contextmanager
+def home_words(settings: Settings) -> Iterator[None]:
+    try:
+        with home.worded(settings):
+            yield
+    except home.HomeError as error:
+        raise ClientError(str(error)) from None
 
 
 async def run_jobs(resources: Resources) -> None:
-    wiring.load_jobs()
-    owner = f"{home.instance(resources.settings)}:command"
-    await executor.run_forever(resources, owner, asyncio.Event())
+    """Until the command ends; a job that is not done then is handed back."""
+    instance = home.instance(resources.settings)
+    # No server runs here: what a killed server or command of this home held is free.
+    await resources.database.write(lambda s: jobs.reap(s, owner_prefix=f"{instance}:"))
+    stop = asyncio.Event()
+    owner = f"{instance}:command-{os.getpid()}"
+    life = asyncio.create_task(executor.run_forever(resources, owner, stop))
+    try:
+        await asyncio.shield(life)
+    except asyncio.CancelledError:
+        stop.set()
+        await life
+        raise
 
 
 class Background:

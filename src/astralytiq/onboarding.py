@@ -6,7 +6,7 @@ from astralytiq import home, wiring
 from astralytiq.core import executor
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Actor
-from astralytiq.core.settings import Settings
+from astralytiq.core.settings import Settings, UnsafeSettings
 from astralytiq.features.accounts import service as accounts
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.models import Run
@@ -23,7 +23,11 @@ class Welcome:
     sign_in: str = "with your account"
 
     def line(self, port: int) -> str:
+        """What to print; the first password in it is told by this, and forgotten."""
+        accounts.forget_first_password(self.settings)
         host = self.settings.host
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        host = everywhere.get(host, host)
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{port}"
         return f"AstralytiQ is ready: {address} - API docs: {address}/docs - sign in {self.sign_in}"
@@ -32,21 +36,35 @@ class Welcome:
 async def set_up(resources: Resources, *, welcome: Welcome, demo: bool, empty: bool) -> None:
     """Migrate, and fill a home in which nobody is yet."""
     await home.migrate(resources)
-    is_new = not await accounts.any_account(resources)
+    await refuse_demo_accounts(resources)
+    # A start that was killed before it told the first password did not get to the end of this.
+    is_new = not await accounts.any_account(resources) or accounts.untold(resources.settings)
     if demo:
         await accounts.ensure_demo_accounts(resources)
         welcome.sign_in = DEMO_SIGN_IN
     elif first := await accounts.ensure_admin(resources):
-        welcome.sign_in = f"as {first.email} with {first.password} (shown once)"
+        how = f"{first.password} (shown once)" if first.password else "ADMIN_PASSWORD"
+        welcome.sign_in = f"as {first.email} with {how}"
     if is_new and not empty and not resources.settings.production:
         await add_sample(resources)
+
+
+async def refuse_demo_accounts(resources: Resources) -> None:
+    """Their passwords stand in the README."""
+    if not resources.settings.production:
+        return
+    if known := await accounts.demo_accounts_with_known_passwords(resources):
+        raise UnsafeSettings(
+            f"Refusing to start: this home has demo accounts with public passwords "
+            f"({', '.join(known)}). Change them first: astralytiq user password EMAIL."
+        )
 
 
 async def add_sample(resources: Resources) -> None:
     """The source `sample_data`, run once, so that /data answers something from the start."""
     await add_source(resources, SYSTEM, "sample_data")
     wiring.load_jobs()
-    await executor.run_until_idle(resources, home.instance(resources.settings))
+    await executor.run_until_idle(resources, f"{home.instance(resources.settings)}:setup")
 
 
 async def add_source(resources: Resources, actor: Actor, name: str) -> Run:

@@ -4,10 +4,12 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
 
 from astralytiq import home, onboarding
 from astralytiq.app import Step, create_app
@@ -36,11 +38,17 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
+            logging.getLogger("uvicorn.error").setLevel("WARNING")
             self.announce()
 
     def handle_exit(self, sig: int, frame: object) -> None:
+        """Stop in order; a second signal insists.
+
+        uvicorn's own raises the signal again at the end, and we would die before the home is free.
+        """
         self.house.state.stopping = True
-        super().handle_exit(sig, frame)  # type: ignore[arg-type]
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def serve_embedded(settings: Settings, *, demo: bool = False, empty: bool = False) -> None:
@@ -58,7 +66,9 @@ def serve_api(settings: Settings) -> None:
     """The API alone; workers and the scheduler run as processes of their own."""
     our_logging.configure(settings.log_level)
     home.prepare(settings)
-    run(settings, [home.migrate], [], onboarding.Welcome(settings).line)
+    welcome = onboarding.Welcome(settings)
+    setup = partial(onboarding.set_up, welcome=welcome, demo=False, empty=True)
+    run(settings, [setup], [], welcome.line)
 
 
 async def load_demo(resources: Resources) -> None:
@@ -88,13 +98,25 @@ def run(
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
             lifespan="on",
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         server = Server(config, app, lambda: say(line(port)))
-        server.run(sockets=[listener])
+        logging.getLogger("uvicorn.error").setLevel(
+            "CRITICAL"
+        )  # A fault at the start is worded below.
+        with suppress(SystemExit):  # Its way to say that the start failed: we word that ourselves.
+            server.run(sockets=[listener])
     if not server.started:
-        raise ServeError("The server could not start; the lines above say why.")
+        raise ServeError(words_of(app.state.fault, settings)) from None
+
+
+def words_of(fault: Exception, settings: Settings) -> str:
+    if isinstance(fault, (DBAPIError, OSError)):
+        return home.database_fault(settings, fault)
+    return str(fault) or type(fault).__name__
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
+    from astralytiq.core.broadcast import Follower
     from astralytiq.core.web import Authenticate
 
 
@@ -22,7 +23,9 @@ def load_tables() -> None:
     from astralytiq.features.datasets import models as datasets  # noqa: F401
     from astralytiq.features.ingestion import models as ingestion  # noqa: F401
     from astralytiq.features.predictions import models as predictions  # noqa: F401
+    from astralytiq.features.projects import models as projects  # noqa: F401
     from astralytiq.features.registry import models as registry  # noqa: F401
+    from astralytiq.features.tasks import models as tasks  # noqa: F401
 
 
 def load_jobs() -> None:
@@ -33,21 +36,35 @@ def load_jobs() -> None:
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 
+def load_offers() -> None:
+    """Tell `core.offers` what each room offers to the others."""
+    from astralytiq.features.datasets import offers as datasets  # noqa: F401
+    from astralytiq.features.registry import offers as registry  # noqa: F401
+    from astralytiq.features.tasks import offers as tasks  # noqa: F401
+
+
 def routers() -> tuple[APIRouter, ...]:
     """Doors under /api/v1."""
+    load_offers()  # Services behind these doors ask for them.
     from astralytiq.features.accounts import router as accounts
     from astralytiq.features.datasets import router as datasets
+    from astralytiq.features.history.router import router as history
     from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.jobs.router import router as jobs
     from astralytiq.features.monitoring import router as monitoring
     from astralytiq.features.predictions import router as predictions
+    from astralytiq.features.projects.router import router as projects
     from astralytiq.features.registry.router import router as registry
+    from astralytiq.features.tasks.router import router as tasks
     from astralytiq.features.training.router import router as training
 
     return (
         monitoring.router,
         accounts.auth,
         accounts.users,
+        accounts.api_keys,
+        projects,
+        tasks,
         jobs,
         ingestion.sources,
         ingestion.etl,
@@ -58,6 +75,7 @@ def routers() -> tuple[APIRouter, ...]:
         registry,
         predictions.models,
         predictions.predictions,
+        history,
     )
 
 
@@ -67,6 +85,13 @@ def root_routers() -> tuple[APIRouter, ...]:
     from astralytiq.features.monitoring import router as monitoring
 
     return (monitoring.welcome, monitoring.router, ingestion.served)
+
+
+def followers() -> tuple[Follower, ...]:
+    """What listens to broadcasts beside the application."""
+    from astralytiq.features.accounts.credentials import follow_revocations
+
+    return (follow_revocations,)
 
 
 def authenticate() -> Authenticate:

@@ -4,10 +4,11 @@ import argparse
 import asyncio
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
-from astralytiq import wiring
+from astralytiq import home, wiring
 from astralytiq.core import executor, logging
 from astralytiq.core.resources import opened
 from astralytiq.core.settings import Settings
@@ -21,6 +22,7 @@ async def work(settings: Settings, owner: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as resources:
+        await home.refuse_unmigrated(resources)
         await executor.run_forever(resources, owner, stop)
 
 
@@ -49,7 +51,11 @@ def main(arguments: list[str] | None = None) -> None:
     logging.configure(settings.log_level)
     if given.supervised:
         die_with_parent()
-    asyncio.run(work(settings.checked(), given.owner))
+    try:
+        with home.worded(settings):
+            asyncio.run(work(settings.checked(), given.owner))
+    except home.HomeError as error:
+        sys.exit(f"astralytiq: {error}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
+from astralytiq.core import audit
 from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database, after_commit, async_url
 from astralytiq.core.errors import Conflict
 from astralytiq.core.resources import Resources
-from astralytiq.core.security import Role
+from astralytiq.core.security import SYSTEM, Role
 from astralytiq.features.accounts.models import User
 from tests.factories import make_user
 
@@ -83,13 +84,8 @@ async def test_the_database_writes_at_once_after_400_cancelled_writes(
 
 
 async def test_a_refusal_rolls_back_unless_it_must_leave_a_trace(database: Database) -> None:
-    def entry(action: str) -> AuditEntry:
-        return AuditEntry(
-            actor_name="x", action=action, resource="r", outcome="refused", details={}
-        )
-
     async def refuse(session: AsyncSession, *, keep: bool) -> None:
-        session.add(entry("kept" if keep else "dropped"))
+        audit.record(session, SYSTEM, "kept" if keep else "dropped", "r", outcome="refused")
         raise Conflict("no", keep=keep)
 
     for keep in (True, False):

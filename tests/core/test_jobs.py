@@ -202,7 +202,7 @@ async def test_the_heartbeat_keeps_the_lease_and_stores_reports(
     """The handler computes in a thread for longer than its lease; nobody may take it away."""
     monkeypatch.setattr(executor, "REPORT_SECONDS", 0.05)
     quick = Resources(
-        resources.settings.model_copy(update={"job_lease_seconds": 0.4}),
+        resources.settings.model_copy(update={"job_lease_seconds": 2}),
         resources.database,
         resources.storage,
     )
@@ -210,8 +210,8 @@ async def test_the_heartbeat_keeps_the_lease_and_stores_reports(
 
     async def compute(work: Work, to: int) -> None:
         work.report(0.5, "growing", "tree 1 of 2")
-        for _ in range(6):
-            await asyncio.sleep(0.15)
+        for _ in range(8):
+            await asyncio.sleep(0.4)
             assert await resources.database.write(jobs.reap) == 0
         seen.append((await read(resources, work.claim.id)).progress)
 

@@ -1,6 +1,7 @@
 """Settings: names, precedence, and what production refuses."""
 
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,22 @@ def test_secrets_do_not_show_in_a_printed_settings_object() -> None:
     assert "hush" not in repr(made(secret_key="hush", admin_password="hush"))
 
 
+def test_the_example_file_uncommented_means_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"ASTRALYTIQ_{name.upper()}", raising=False)
+    lines = Path(".env.example").read_text().splitlines()
+    setting = re.compile(r"# [A-Z_]+=")
+    path = tmp_path / ".env"
+    path.write_text("\n".join(line.removeprefix("# ") for line in lines if setting.match(line)))
+    assert Settings(_env_file=path) == made()
+
+
 def test_every_setting_is_in_the_example_file() -> None:
     lines = Path(".env.example").read_text().splitlines()
-    named = {line.lstrip("# ").split("=")[0] for line in lines if "=" in line}
+    named = {line[2:].split("=")[0] for line in lines if re.match(r"# [A-Z_]+=", line)}
     prefixed = {"home", "host", "port", "workers"}
     wanted = {
         f"ASTRALYTIQ_{name.upper()}" if name in prefixed else name.upper()

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.app import create_app
+from astralytiq.core import audit
 from astralytiq.core.audit import AuditEntry
 from astralytiq.core.errors import NotFound, Unavailable
 from astralytiq.core.schedules import Schedule, put
@@ -82,8 +83,7 @@ async def change(
 
 @router.post("/refused")
 async def refuse(session: Session, actor: Anybody, kept: bool) -> None:
-    entry = AuditEntry(actor_name="x", action="tried", resource="r", outcome="refused", details={})
-    session.add(entry)
+    audit.record(session, actor, "tried", "r", outcome="refused")
     raise NotFound("There is no such thing.", keep=kept)
 
 
@@ -187,6 +187,14 @@ async def test_versions_guard_changes_and_spare_reads(member: httpx2.AsyncClient
     assert (again.status_code, again.json()) == (200, {"department": "a"})
 
 
+async def test_a_refusal_that_leaves_a_trace_keeps_no_key(
+    member: httpx2.AsyncClient,
+) -> None:
+    key = {"Idempotency-Key": "traced"}
+    answers = [await member.post("/things/refused?kept=true", headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_refusal_commits_only_the_trace_it_must_leave(
     member: httpx2.AsyncClient, database: object, app: FastAPI, kept: bool
@@ -232,6 +240,8 @@ async def test_a_missing_permission_is_named(
         (b"[" * 100_000, "application/json", 422),
         (b'{"name": "\xff"}', "application/json", 422),
         (b'{"name": "x"}', "text/plain", 415),
+        (b'{"name": "x"}', "", 415),
+        (b'{"name": "nul \\u0000"}', "application/json", 422),
         (b"name=x", "application/x-www-form-urlencoded", 415),
         (b'{"name": "' + b"x" * (1 << 20) + b'"}', "application/json", 413),
     ],
@@ -239,7 +249,8 @@ async def test_a_missing_permission_is_named(
 async def test_bodies_that_are_not_what_they_should_be(
     member: httpx2.AsyncClient, content: bytes, media: str, status: int
 ) -> None:
-    refused = await member.post("/things", content=content, headers={"Content-Type": media})
+    headers = {"Content-Type": media} if media else {}
+    refused = await member.post("/things", content=content, headers=headers)
     assert refused.status_code == status
     assert refused.headers["content-type"] == "application/problem+json"
     assert await count(member) == 0
@@ -267,6 +278,7 @@ async def test_a_body_without_a_length_is_counted_while_it_streams(
         ("GET", "/api/v1/jobs/99999999999999999999999", None),
         ("GET", "/data/99999999999999999999999", None),
         ("POST", "/things", {"name": "nul \x00 inside"}),
+        ("POST", "/things", {"name": "a backslash before \\u0000 is no nul"}),
     ],
 )
 async def test_values_that_no_database_takes_are_the_callers_fault(

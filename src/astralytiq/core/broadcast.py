@@ -6,19 +6,24 @@ listeners: one bounded queue each, in which a slow listener loses the oldest.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, BigId, Database, before_commit, utc_now
 
+log = logging.getLogger(__name__)
+
 POLL_SECONDS = 0.1
+OUTAGE_SECONDS = 2.0
 PAGE = 500
 KEPT = timedelta(hours=1)
 PUBLISH_LOCK = 0x0B0A  # any number that nothing else locks
@@ -81,8 +86,15 @@ class Broadcast:
         """Runs beside the API until it is cancelled."""
         while True:
             if self._listeners:
-                await self.deliver()
+                await self._deliver_if_possible()
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _deliver_if_possible(self) -> None:
+        try:
+            await self.deliver()
+        except (SQLAlchemyError, OSError) as error:  # It may be back at the next look.
+            log.error("broadcasts cannot be read", extra={"error": str(error)})
+            await asyncio.sleep(OUTAGE_SECONDS)
 
     async def deliver(self) -> None:
         query = (
@@ -107,6 +119,9 @@ class Broadcast:
                     with suppress(asyncio.QueueEmpty):
                         queue.get_nowait()
                 queue.put_nowait(message)
+
+
+Follower = Callable[[Broadcast], Awaitable[None]]
 
 
 async def trim(session: AsyncSession) -> None:

@@ -7,10 +7,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import jobs
-from astralytiq.core.jobs import Claim, JobCancelled, JobStatus, LeaseLost, Transient
+from astralytiq.core.errors import AppError
+from astralytiq.core.jobs import (
+    Claim,
+    HandedBack,
+    JobCancelled,
+    JobStatus,
+    LeaseLost,
+    Transient,
+)
 from astralytiq.core.resources import Resources
 
 log = logging.getLogger(__name__)
@@ -18,6 +27,7 @@ Result = TypeVar("Result")
 
 POLL_SECONDS = 0.2
 REPORT_SECONDS = 1.0
+OUTAGE_SECONDS = 2.0
 
 
 class Work:
@@ -30,6 +40,7 @@ class Work:
         self._report: dict[str, Any] = {}
         self._stop = threading.Event()
         self._lost = threading.Event()
+        self._leave = threading.Event()
 
     def report(self, progress: float, phase: str, message: str = "") -> None:
         """Say how far the job is (0 to 1). Cheap and safe from any thread: a heartbeat stores it.
@@ -44,6 +55,12 @@ class Work:
             raise LeaseLost(self.claim.id)
         if self._stop.is_set():
             raise JobCancelled(self.claim.id)
+        if self._leave.is_set():
+            raise HandedBack(self.claim.id)
+
+    def leave(self) -> None:
+        """Give the job back at its next step or report. Safe from any thread."""
+        self._leave.set()
 
     async def step(
         self,
@@ -92,11 +109,16 @@ class Work:
         except LeaseLost:
             self._lost.set()
             return
+        except (SQLAlchemyError, OSError) as error:  # The next beat may find the database again.
+            log.warning("heartbeat failed", extra={"job_id": self.claim.id, "error": str(error)})
+            return
         if stop:
             self._stop.set()
 
 
-async def run_next(resources: Resources, owner: str) -> bool:
+async def run_next(
+    resources: Resources, owner: str, begun: Callable[[Work], None] | None = None
+) -> bool:
     """Claim one job and run it to its end; False when none is waiting."""
     if not await jobs.waiting(resources.database):
         return False
@@ -104,16 +126,21 @@ async def run_next(resources: Resources, owner: str) -> bool:
     held = await resources.database.write(lambda session: jobs.claim(session, owner, lease))
     if held is None:
         return False
-    await run(resources, held)
+    work = Work(resources, held)
+    if begun:
+        begun(work)
+    await run(work)
     return True
 
 
-async def run(resources: Resources, held: Claim) -> None:
-    work = Work(resources, held)
+async def run(work: Work) -> None:
+    held = work.claim
     beating = asyncio.create_task(work.heartbeat())
     try:
         result = await jobs.HANDLERS[held.name](work, **held.arguments)
         await settle(work, JobStatus.succeeded, result=result)
+    except HandedBack:
+        await give_back(work)
     except LeaseLost:
         log.warning("lease lost", extra={"job_id": held.id})
     except JobCancelled:
@@ -126,6 +153,11 @@ async def run(resources: Resources, held: Claim) -> None:
             await beating
 
 
+async def give_back(work: Work) -> None:
+    with suppress(LeaseLost):
+        await work.resources.database.write(lambda session: jobs.hand_back(session, work.claim))
+
+
 async def settle(work: Work, status: JobStatus, **values: Any) -> None:
     with suppress(LeaseLost):
         await work.resources.database.write(
@@ -134,10 +166,17 @@ async def settle(work: Work, status: JobStatus, **values: Any) -> None:
 
 
 async def settle_failure(work: Work, failure: Exception) -> None:
-    held, words = work.claim, str(failure) or type(failure).__name__
+    held = work.claim
     final = jobs.is_final(failure) or held.attempt >= held.max_attempts
-    level = logging.WARNING if isinstance(failure, Transient) else logging.ERROR
-    log.log(level, "job failed", extra={"job_id": held.id, "job": held.name}, exc_info=failure)
+    foreseen = isinstance(failure, (AppError, Transient))
+    # Only words that were written for people are shown: others may hold paths, SQL or secrets.
+    words = str(failure) if foreseen else f"Internal fault ({type(failure).__name__}): see the log."
+    log.log(
+        logging.WARNING if foreseen else logging.ERROR,
+        "job failed",
+        extra={"job_id": held.id, "job": held.name, "error": str(failure)},
+        exc_info=None if foreseen else failure,
+    )
     if final:
         await settle(work, JobStatus.failed, error=words)
         return
@@ -152,8 +191,28 @@ async def run_until_idle(resources: Resources, owner: str) -> None:
 
 
 async def run_forever(resources: Resources, owner: str, stop: asyncio.Event) -> None:
-    """A worker's life: finish the job in hand when told to stop, then leave."""
+    """A worker's life. Told to stop, it hands the job in hand back at its next step."""
+    current: list[Work] = []
+
+    async def watch() -> None:
+        await stop.wait()
+        for work in current:
+            work.leave()
+
+    watching = asyncio.create_task(watch())
     while not stop.is_set():
-        if not await run_next(resources, owner):
+        current.clear()
+        if not await looked(resources, owner, current):
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
+    await watching
+
+
+async def looked(resources: Resources, owner: str, current: list[Work]) -> bool:
+    """Run the next job, if any. A database that is away for a while does not end the worker."""
+    try:
+        return await run_next(resources, owner, current.append)
+    except (SQLAlchemyError, OSError) as error:
+        log.error("the database does not answer", extra={"error": str(error)})
+        await asyncio.sleep(OUTAGE_SECONDS)
+        return False

@@ -71,6 +71,10 @@ async def remember(session: AsyncSession, row_id: int, answer: KeptAnswer) -> No
     row.status, row.headers, row.body = answer.status, dict(answer.headers), answer.body
 
 
+async def forget(session: AsyncSession, row_id: int) -> None:
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id))
+
+
 async def trim(session: AsyncSession) -> None:
     old = IdempotencyKey.created_at < utc_now() - KEPT
     await session.execute(delete(IdempotencyKey).where(old))

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Float, Index, Integer, Select, case, or_, select, update
+from sqlalchemy import Float, Index, Integer, Select, and_, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -25,7 +25,9 @@ MAX_ATTEMPTS = 3
 BACKOFF_SECONDS = 2.0
 
 Handler = Callable[..., Awaitable[dict[str, Any] | None]]
+Ending = Callable[[AsyncSession, dict[str, Any]], Awaitable[None]]
 HANDLERS: dict[str, Handler] = {}
+ENDINGS: dict[str, Ending] = {}
 
 
 class JobStatus(StrEnum):
@@ -82,6 +84,10 @@ class LeaseLost(Exception):
     """Another worker has the job now; this one must stop without writing anything."""
 
 
+class HandedBack(LeaseLost):
+    """The worker is leaving: the job goes on elsewhere, from its checkpoint."""
+
+
 class JobCancelled(Exception):
     """Somebody asked for the job to stop."""
 
@@ -115,6 +121,26 @@ def job(name: str) -> Callable[[Handler], Handler]:
     return register
 
 
+def ending(name: str) -> Callable[[Ending], Ending]:
+    """Name what follows, in the same transaction, when a job ends without its handler.
+
+    That is: cancelled while it waited, or given up after its last worker died. The function takes
+    the job's arguments.
+    """
+
+    def register(follow: Ending) -> Ending:
+        ENDINGS[name] = follow
+        return follow
+
+    return register
+
+
+async def end_without_handler(session: AsyncSession, name: str, arguments: dict[str, Any]) -> None:
+    if follow := ENDINGS.get(name):
+        await session.flush()
+        await follow(session, arguments)
+
+
 async def enqueue(
     session: AsyncSession,
     name: str,
@@ -133,6 +159,7 @@ async def enqueue(
         "owner_id": owner_id,
         "idempotency_key": idempotency_key,
         "max_attempts": max_attempts,
+        "run_at": DatabaseNow(),  # Claims compare it with this clock, not with ours.
     }
     statement = build(Job).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
     stored = await session.scalar(statement.returning(Job))
@@ -237,6 +264,21 @@ async def retry_later(session: AsyncSession, held: Claim, error: str) -> None:
     announce(session, held.id, held.name, JobStatus.queued)
 
 
+async def hand_back(session: AsyncSession, held: Claim) -> None:
+    """Into the queue again, and the attempt is not counted: the worker was told to leave."""
+    await renew(
+        session,
+        held,
+        0,
+        status=JobStatus.queued,
+        lease_owner=None,
+        attempt=held.attempt - 1,
+        run_at=DatabaseNow(),
+    )
+    note(session, held.id, held.attempt, "Handed back: the worker was told to stop.")
+    announce(session, held.id, held.name, JobStatus.queued)
+
+
 async def request_cancel(session: AsyncSession, job_id: str) -> Job:
     """A waiting job ends at once; a running one at its next step."""
     found = await session.get(Job, job_id, with_for_update=True)
@@ -249,6 +291,7 @@ async def request_cancel(session: AsyncSession, job_id: str) -> Job:
         found.status, found.finished_at = JobStatus.cancelled, utc_now()
         found.cancel_requested = False
         announce(session, found.id, found.name, found.status)
+        await end_without_handler(session, found.name, found.arguments)
     note(session, found.id, found.attempt, "Asked to stop.")
     return found
 
@@ -268,7 +311,7 @@ async def retry(session: AsyncSession, job_id: str) -> Job:
         None,
         None,
     )
-    found.max_attempts = found.attempt + MAX_ATTEMPTS
+    found.max_attempts, found.cancel_requested = found.attempt + MAX_ATTEMPTS, False
     note(session, found.id, found.attempt, "Asked to try again.")
     announce(session, found.id, found.name, found.status)
     return found
@@ -279,25 +322,31 @@ async def reap(session: AsyncSession, *, owner_prefix: str | None = None) -> int
     lost = Job.lease_until < DatabaseNow()
     if owner_prefix:
         lost = or_(lost, Job.lease_owner.startswith(owner_prefix, autoescape=True))
-    again = Job.attempt < Job.max_attempts
+    cancelled = Job.cancel_requested
+    again = and_(Job.attempt < Job.max_attempts, ~cancelled)
     statement = (
         update(Job)
         .where(Job.status == JobStatus.running, lost)
         .values(
-            status=case((again, JobStatus.queued), else_=JobStatus.failed),
+            status=case(
+                (cancelled, JobStatus.cancelled), (again, JobStatus.queued), else_=JobStatus.failed
+            ),
+            cancel_requested=False,
             error="The worker ended without a word.",
             finished_at=case((again, None), else_=DatabaseNow()),
             fence=Job.fence + 1,
             lease_owner=None,
             run_at=DatabaseNow(),
         )
-        .returning(Job.id, Job.name, Job.attempt, Job.status)
+        .returning(Job.id, Job.name, Job.attempt, Job.status, Job.arguments)
         .execution_options(synchronize_session=False)
     )
     rows = (await session.execute(statement)).all()
     for row in rows:
         note(session, row.id, row.attempt, f"The worker ended without a word; now {row.status}.")
         announce(session, row.id, row.name, row.status)
+        if row.status in FINISHED:
+            await end_without_handler(session, row.name, row.arguments)
     return len(rows)
 
 

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+client_address: ContextVar[str | None] = ContextVar("client_address", default=None)
 
 REDACTED = "[redacted]"
 SECRET_NAMES = re.compile(
-    r"pass(word|wd)?$|secret|token|authorization|cookie|api_?key|credential|signature",
+    r"pass(word|wd)?(_hash)?$|pwd|secret|token|authorization|cookie|api_?key|credential|signature",
     re.IGNORECASE,
 )
 # Secrets inside text: bearer tokens, API keys, JWTs, passwords in URLs and in query strings.
 SECRET_TEXT = re.compile(
-    r"(?P<head>bearer\s+|\bak_|://[^/\s:@]+:|(?:password|token|secret|api_key)[\"']?\s*[=:]\s*[\"']?)"
+    r"(?P<head>bearer\s+|basic\s+|\bak_|://[^/\s:@]+:|"
+    r"(?:password|passwd|pwd|token|secret|secret_key|api[_-]?key|[?&]key)[\"']?\s*[=:]\s*[\"']?)"
     r"[^\s\"'&@,}]+",
     re.IGNORECASE,
 )

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from astralytiq.core.db import new_id, unbroken
-from astralytiq.core.logging import request_id
+from astralytiq.core.logging import client_address, request_id
 from astralytiq.core.problems import last_resort, problem
 
 log = logging.getLogger("astralytiq.access")
@@ -19,8 +20,6 @@ SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MEGABYTE = 1 << 20
 
-# No name holds a NUL, and PostgreSQL refuses to look for one.
-NO_SUCH_PATH: ASGIApp = problem(404, "Not Found", "There is nothing at this path.")
 STRICT_CSP = "default-src 'none'; frame-ancestors 'none'"
 # The interactive documentation is a page with scripts and styles of its publisher's.
 DOCS_CSP = (
@@ -43,11 +42,10 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        app = self.app if "\x00" not in scope["path"] else NO_SUCH_PATH
         began, seen = time.perf_counter(), Seen()
         given = Headers(scope=scope).get("x-request-id", "")
         identifier = given if SANE_ID.fullmatch(given) else new_id()
-        token = request_id.set(identifier)
+        tokens = (request_id.set(identifier), client_address.set(address_of(scope)))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -56,7 +54,7 @@ class RequestContext:
             await send(message)
 
         try:
-            await app(scope, receive, answer)
+            await (refuse_nul if has_nul(scope) else self.app)(scope, receive, answer)
         except Exception:
             log.exception("unhandled error")
             if seen.status:
@@ -64,7 +62,8 @@ class RequestContext:
             await last_resort()(scope, receive, answer)
         finally:
             self.write_line(scope, seen.status or 499, time.perf_counter() - began)
-            request_id.reset(token)
+            request_id.reset(tokens[0])
+            client_address.reset(tokens[1])
 
     def write_line(self, scope: Scope, status: int, seconds: float) -> None:
         slow = seconds > self.slow_seconds
@@ -73,13 +72,49 @@ class RequestContext:
             "path": scope["path"],
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
-            "client": (scope.get("client") or ("unknown",))[0],
+            "client": address_of(scope),
         }
         log.log(
             logging.WARNING if slow else logging.INFO,
             "slow request" if slow else "request",
             extra=fields,
         )
+
+
+def address_of(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return str(client[0]) if client else None
+
+
+def has_nul(scope: Scope) -> bool:
+    """No name holds a NUL. SQLite would look for one, PostgreSQL refuses to."""
+    return "\x00" in scope["path"] or b"%00" in scope["query_string"]
+
+
+async def refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
+    words = "The address holds a NUL (%00), which no name here has: leave it out."
+    await problem(422, "Invalid input", words, instance="")(scope, receive, send)
+
+
+class KnownHost:
+    """Answers only to the names it is known by (`*.example.org` stands for all below it)."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Sequence[str]) -> None:
+        self.app = app
+        self.names = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or self.knows(scope):
+            await self.app(scope, receive, send)
+            return
+        words = "This server does not go by that name: ALLOWED_HOSTS lists those it goes by."
+        await problem(400, "Unknown host", words)(scope, receive, send)
+
+    def knows(self, scope: Scope) -> bool:
+        host = Headers(scope=scope).get("host", "").lower()
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        above = name.partition(".")[2]
+        return bool({"*", name, f"*.{above}"} & self.names)
 
 
 class Seen:

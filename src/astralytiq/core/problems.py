@@ -1,5 +1,6 @@
 """Words every refusal as RFC 9457 problem+json: what, why, and what to do next."""
 
+import errno
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
@@ -119,6 +121,15 @@ async def refuse_database(request: Request, error: Exception) -> JSONResponse:
     return await refuse(request, Unavailable("The database does not answer; try again shortly."))
 
 
+async def refuse_outage(request: Request, error: Exception) -> JSONResponse:
+    """Something outside of us is away or full; a programming error is none of these."""
+    log.error("a dependency failed", exc_info=error)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        words = "The disk is full: free some space, then try again. Nothing was stored."
+        return problem(507, "Insufficient storage", words, instance=request.url.path)
+    return await refuse(request, Unavailable("Something we depend on is away; try again shortly."))
+
+
 def last_resort() -> JSONResponse:
     """For errors nobody foresaw: nothing of the inside leaves the house but the request's id."""
     return problem(
@@ -134,3 +145,5 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StaleDataError, refuse_stale)
     app.add_exception_handler(OverflowError, refuse_value)
     app.add_exception_handler(DBAPIError, refuse_database)
+    for outage in (PoolTimeout, ConnectionError, OSError):
+        app.add_exception_handler(outage, refuse_outage)

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
 
     secret_key: SecretStr = SecretStr("")
     access_token_expire_minutes: int = Field(30, ge=1)
+    session_idle_hours: float = Field(24 * 14, gt=0)
+    session_days: float = Field(90, gt=0)
     allow_registration: bool = True
     default_role: Literal["viewer", "analyst", "data_scientist"] = "analyst"
     admin_email: str = "admin@localhost.local"
@@ -65,6 +67,7 @@ class Settings(BaseSettings):
     anonymous_scopes: Words = ()
     cors_origins: Words = ()
     allowed_hosts: Words = ()
+    trusted_proxies: Words = ()
 
     source_roots: Words = ()
     source_secrets: Words = ()
@@ -77,6 +80,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         "anonymous_scopes", "cors_origins", "allowed_hosts",
+        "trusted_proxies",
         "source_roots", "source_secrets", "allow_private_sources",
         mode="before",
     )  # fmt: skip
@@ -150,6 +154,8 @@ class Settings(BaseSettings):
             found.append(
                 "STORAGE_URL must be a folder or file:// (object storage is not built yet)."
             )
+        if self.database.split(":")[0].split("+")[0] not in ("sqlite", "postgres", "postgresql"):
+            found.append("DATABASE_URL must begin with sqlite:// or postgresql://.")
         return found + (self.production_faults() if self.production else [])
 
     def production_faults(self) -> list[str]:
@@ -172,10 +178,14 @@ class Settings(BaseSettings):
 
 def kept_value(path: Path) -> str:
     """Read a random value from its file, or make it; processes starting at once agree on one."""
-    if not path.exists():
+    if not path.exists() or not path.stat().st_size:  # Empty: the power failed while it was made.
+        path.unlink(missing_ok=True)
         draft = path.with_name(f".{path.name}-{os.getpid()}")
         draft.touch(0o600)
-        draft.write_text(secrets.token_urlsafe(48))
+        with draft.open("w") as file:
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(draft, path)  # Unlike a rename, it never replaces the other process's key.
         draft.unlink()

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from astralytiq.core import jobs
 from astralytiq.core.resources import Resources
 
@@ -26,7 +28,7 @@ async def run_forever(resources: Resources, command: Sequence[str], owner: str) 
 
     `owner` names this house in leases: those that its dead predecessor left are taken back at once.
     """
-    await resources.database.write(lambda session: jobs.reap(session, owner_prefix=f"{owner}:"))
+    await take_back(resources, f"{owner}:")
     count = resources.settings.workers
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
@@ -38,12 +40,29 @@ async def keep_one(resources: Resources, command: Sequence[str], owner: str) -> 
     while True:
         began = asyncio.get_running_loop().time()
         lease_owner = f"{owner}:{os.urandom(4).hex()}"
-        code = await run_one([*command, "--owner", lease_owner])
+        code = await started([*command, "--owner", lease_owner])
         lived = asyncio.get_running_loop().time() - began
-        log.error("worker ended", extra={"exit_code": code, "seconds": round(lived, 1)})
-        await resources.database.write(lambda s, who=lease_owner: jobs.reap(s, owner_prefix=who))  # type: ignore[misc]
+        level = logging.ERROR if code else logging.INFO  # 0: it was told to, by whoever told us
+        log.log(level, "worker ended", extra={"exit_code": code, "seconds": round(lived, 1)})
+        await take_back(resources, lease_owner)
         pause = 0.5 if lived > HEALTHY_SECONDS else min(pause * 2, LONGEST_PAUSE)
         await asyncio.sleep(pause)
+
+
+async def take_back(resources: Resources, owner_prefix: str) -> None:
+    """Return a dead owner's jobs at once; should the database be away, their leases run out."""
+    try:
+        await resources.database.write(lambda s: jobs.reap(s, owner_prefix=owner_prefix))
+    except (SQLAlchemyError, OSError) as error:
+        log.error("leases could not be taken back", exc_info=error)
+
+
+async def started(command: Sequence[str]) -> int:
+    try:
+        return await run_one(command)
+    except OSError as error:  # no memory, no process left: try again later
+        log.error("worker could not be started", exc_info=error)
+        return 1
 
 
 async def run_one(command: Sequence[str]) -> int:

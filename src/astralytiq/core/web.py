@@ -1,6 +1,7 @@
 """What every room's doors share. With `middleware.py` the only core file that knows FastAPI."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import idempotency
 from astralytiq.core.db import Versioned
-from astralytiq.core.errors import PreconditionFailed, Unauthenticated, UnsupportedMedia
+from astralytiq.core.errors import AppError, PreconditionFailed, Unauthenticated, UnsupportedMedia
 from astralytiq.core.idempotency import KeptAnswer
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -44,7 +45,12 @@ async def request_transaction(request: Request) -> AsyncIterator[AsyncSession]:
         return
     async with database.transaction() as session:
         await recall(request, session)
-        yield session
+        try:
+            yield session
+        except AppError as refusal:
+            if refusal.keep:
+                await forget(request)  # Refused is not answered: the key may be used again.
+            raise
 
 
 # "function" commits before the answer is sent; FastAPI's default would commit after it.
@@ -71,6 +77,8 @@ async def allowed(
 ) -> Actor:
     actor = await caller(request)
     actor.require(*needed.scopes)
+    if not needed.scopes:
+        _ = actor.account_id  # Any account will do, but it must be one.
     return actor
 
 
@@ -82,11 +90,17 @@ def needs(*scopes: str) -> Any:
 # Routes: media types, strict JSON, idempotency, conditional requests -----------------------------
 
 
+# An escaped NUL; the look-behind leaves an escaped backslash before "u0000" alone.
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
 class StrictRequest(Request):
     """JSON as RFC 8259 has it: NaN and Infinity, which Python's parser accepts, are errors."""
 
     async def json(self) -> Any:
         body = await self.body()
+        if NUL.search(body):
+            raise json.JSONDecodeError("a NUL (\\u0000), which no text here may hold", "", 0)
         try:
             return msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -138,9 +152,16 @@ def is_form(body_field: Any) -> bool:
 
 
 def refuse_other_media(request: Request) -> None:
-    media = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if "content-type" not in request.headers and not has_body(request):
+        return
+    media = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if media != "application/json" and not media.endswith("+json"):
         raise UnsupportedMedia(f"Send JSON with 'Content-Type: application/json', not {media!r}.")
+
+
+def has_body(request: Request) -> bool:
+    chunked = "transfer-encoding" in request.headers
+    return chunked or request.headers.get("content-length", "0") != "0"
 
 
 def room(prefix: str, tag: str) -> APIRouter:
@@ -169,6 +190,12 @@ async def remember(request: Request, response: Response) -> None:
         headers = {k: v for k, v in response.headers.items() if k != "content-length"}
         answer = KeptAnswer(response.status_code, headers, bytes(response.body))
         await idempotency.remember(session, row, answer)
+
+
+async def forget(request: Request) -> None:
+    if found := getattr(request.state, "idempotency", None):
+        session, row = found
+        await idempotency.forget(session, row)
 
 
 def etag(entity: Versioned) -> str:

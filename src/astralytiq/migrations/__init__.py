@@ -6,8 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import inspect, text
 
 from astralytiq.core.db import Database
 
@@ -16,18 +15,22 @@ HERE = Path(__file__).parent
 
 def head() -> str:
     """The newest revision, by its file's number: Alembic takes 0.3 s to import and say the same."""
-    return max(path.name[:4] for path in (HERE / "versions").glob("[0-9]*.py"))
+    return revisions()[-1]
+
+
+def revisions() -> list[str]:
+    """From the first to the newest."""
+    return sorted(path.name[:4] for path in (HERE / "versions").glob("[0-9]*.py"))
 
 
 async def current(database: Database) -> str | None:
-    try:
-        async with database.reading() as session:
-            found: str | None = await session.scalar(
-                text("SELECT version_num FROM alembic_version")
-            )
-            return found
-    except DBAPIError:  # no such table: nothing was ever migrated here
-        return None
+    """The revision of the database; None when nothing was ever migrated there."""
+    async with database.reading() as session:
+        connection = await session.connection()
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+            return None
+        found: str | None = await session.scalar(text("SELECT version_num FROM alembic_version"))
+        return found
 
 
 def upgrade(url: str, revision: str = "head") -> None:

@@ -1,5 +1,7 @@
 """What a caller meets at the accounts doors."""
 
+import asyncio
+
 import httpx2
 import pytest
 
@@ -38,6 +40,13 @@ async def test_an_account_is_taken_once(client: httpx2.AsyncClient) -> None:
     assert [answer.status_code for answer in answers] == [200, 400]
 
 
+async def test_two_at_the_same_moment_get_one_account(client: httpx2.AsyncClient) -> None:
+    answers = await asyncio.gather(
+        *(client.post("/api/v1/auth/register", json=ALICE) for _ in range(3))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400]
+
+
 async def test_unknown_account_and_wrong_password_are_told_alike(
     client: httpx2.AsyncClient,
 ) -> None:
@@ -68,6 +77,7 @@ async def test_only_admins_see_and_make_accounts(sign_in: SignIn) -> None:
     assert (await analyst.post("/api/v1/users", json=body)).status_code == 403
     created = await admin.post("/api/v1/users/", json=body)
     assert (created.status_code, created.json()["role"]) == (201, "data_scientist")
+    assert (await admin.post("/api/v1/users/", json=body)).status_code == 409
     listed = await admin.get("/api/v1/users/")
     assert listed.headers["x-total-count"] == "3"
     assert len(listed.json()) == 3

@@ -330,7 +330,7 @@ async def test_a_zombie_writes_nothing(
     slow = await database.write(lambda s: jobs.claim(s, "slow", lease))
     assert slow
     await database.write(lambda s: jobs.reap(s, owner_prefix="slow"))
-    await executor.run(resources, slow)
+    await executor.run(executor.Work(resources, slow))
     assert await records(scientist) == []
     await run_jobs()
     run = (await scientist.get(started.headers["location"])).json()

@@ -95,6 +95,9 @@ async def test_loopback_reads_data_without_signing_in_and_nobody_else_does(
     async with httpx2.AsyncClient(transport=here, base_url="http://localhost:8000") as local:
         assert (await local.get("/data")).status_code == 200
         assert (await local.get("/api/v1/users")).status_code == 401
+        for name in ("X-Forwarded-For", "X-Real-IP", "Via", "Forwarded", "X-Forwarded-Host"):
+            handed_on = await local.get("/data", headers={name: "203.0.113.9"})
+            assert handed_on.status_code == 401
         rebound = {"Host": "evil.example"}
         assert (await local.get("/data", headers=rebound)).status_code == 401
     assert (await client.get("/data")).status_code == 401

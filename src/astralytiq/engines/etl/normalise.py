@@ -20,6 +20,7 @@ from astralytiq.engines.etl.values import as_moment, as_text
 
 FIELDS = ("title", "description", "content", "author", "published_at", "url", "category")
 LONGEST_ID = 500
+DEEPEST = 100
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PLAIN_URL = re.compile(r"https?://([a-z0-9.-]+(?:/[^?#\s]*)?)")  # nearly all: spare the parser
 NUL = b"\\u0000"
@@ -93,6 +94,7 @@ class Normaliser:
             raise ValueError(payload.reason)
         if not isinstance(payload, dict):
             raise ValueError("is not an object with named fields")
+        refuse_deep(payload)
         record = self._mapped(payload)
         record["metadata"] = self._metadata(payload)
         content = canonical.encode(record)
@@ -148,6 +150,21 @@ def key_part(path: str, value: Any) -> str:
     if text is None:
         raise ValueError(f"primary key {path!r} is missing or empty")
     return text
+
+
+def refuse_deep(payload: dict[str, Any]) -> None:
+    """What is nested deeper than anything people write would break those who read it back."""
+    level: list[Any] = [value for value in payload.values() if isinstance(value, (dict, list))]
+    for _ in range(DEEPEST):
+        if not level:
+            return
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+    raise ValueError(f"is nested more than {DEEPEST} levels deep")
 
 
 def refuse_nul(content: bytes) -> None:

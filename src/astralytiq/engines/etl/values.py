@@ -5,6 +5,7 @@ Each function answers a value or raises ValueError with words for the person who
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -22,8 +23,9 @@ def from_csv(text: str) -> str | int | float | None:
     """A CSV cell as JSON would hold it.
 
     Empty is null. A number is what JSON writes as one and a machine holds exactly: no leading
-    zero or plus or space, an integer of 64 bits, a decimal of at most 15 digits. All else ("007",
-    " 1", "-0", "nan", "1,5", a 20-digit number) stays the text it is.
+    zero or plus or space, an integer of 64 bits, a decimal that comes back as it was written (as
+    all do that Python, pandas or JavaScript wrote). All else ("007", " 1", "-0", "nan", "1,5", a
+    20-digit number) stays the text it is.
     """
     if not text:
         return None
@@ -46,10 +48,8 @@ def exact_integer(text: str) -> int | str:
 def exact_float(text: str, power: str | None) -> float | str:
     if len(text) <= SAFE_DIGITS and not power:
         return float(text)
-    digits = text.lower().partition("e")[0].lstrip("-").replace(".", "").lstrip("0")
     number = float(text)
-    lost = abs(number) == float("inf") or (number == 0 and bool(digits))
-    return text if lost or len(digits) > SAFE_DIGITS else number
+    return number if Decimal(repr(number)) == Decimal(text) else text
 
 
 def as_text(value: Any) -> str | None:

@@ -1,17 +1,64 @@
-"""Commands for accounts."""
+"""Commands for accounts and API keys."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astralytiq.terminal import AsJson, connected, examples, group, show, show_one
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    group,
+    show,
+    show_json,
+    show_one,
+)
 
-app = group("user", "Accounts: list them, add one.")
+if TYPE_CHECKING:
+    from astralytiq.client import Client
+
+user = group("user", "Accounts: list, add, change, remove; sign in to a server.")
+key = group("key", "API keys for devices and services.")
 
 COLUMNS = ("id", "email", "username", "role", "is_active", "last_login")
+KEY_COLUMNS = ("id", "name", "prefix", "scopes", "expires_at", "last_used_at")
+RoleName = Annotated[str, typer.Option(help="viewer, analyst, data_scientist or admin")]
 
 
-@app.command("list")
+def asked_password(prompt: str = "Password") -> str:
+    """From the terminal unseen, or one line of standard input: never from the command line, which
+    other people on the machine and the shell's history can read."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(prompt, hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def id_of(client: "Client", account: str) -> int:
+    """The account's number, by itself, its email or its username."""
+    if account.isdigit():
+        return int(account)
+    for known in client.get("/users", params={"limit": 1000}):
+        if account.lower() in (known["email"].lower(), known["username"].lower()):
+            return int(known["id"])
+    fail(f"There is no account {account!r}; 'astralytiq user list' shows them.", BAD_INPUT)
+
+
+@user.command("login")
+@examples("export ASTRALYTIQ_TOKEN=$(astralytiq --server http://host:8000 user login ada)")
+def login(context: typer.Context, account: str, as_json: AsJson = False) -> None:
+    """Sign in to --server and print an access token for --token."""
+    with connected(context) as client:
+        answer = client.post("/auth/login", json={"email": account, "password": asked_password()})
+        if as_json:
+            show_json(answer)
+        else:
+            typer.echo(answer["access_token"])
+
+
+@user.command("list")
 @examples("astralytiq user list --json")
 def list_users(context: typer.Context, as_json: AsJson = False) -> None:
     """List the accounts."""
@@ -19,17 +66,97 @@ def list_users(context: typer.Context, as_json: AsJson = False) -> None:
         show(client.get("/users"), COLUMNS, as_json=as_json)
 
 
-@app.command("add")
+@user.command("add")
 @examples("astralytiq user add ada@example.com ada --role data_scientist")
 def add_user(
     context: typer.Context,
     email: str,
     username: str,
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
-    role: Annotated[str, typer.Option(help="viewer, analyst, data_scientist or admin")] = "analyst",
+    role: RoleName = "analyst",
     as_json: AsJson = False,
 ) -> None:
-    """Add an account."""
-    body = {"email": email, "username": username, "password": password, "role": role}
+    """Add an account; asks for its password."""
+    body = {"email": email, "username": username, "password": asked_password(), "role": role}
     with connected(context) as client:
         show_one(client.post("/users", json=body), as_json=as_json)
+
+
+@user.command("change")
+@examples(
+    """
+    astralytiq user change ada --role admin
+    astralytiq user change ada --inactive
+    """
+)
+def change_user(
+    context: typer.Context,
+    account: str,
+    role: RoleName = "",
+    active: Annotated[bool | None, typer.Option("--active/--inactive")] = None,
+    full_name: str = "",
+    as_json: AsJson = False,
+) -> None:
+    """Change an account's role, name, or whether it may sign in."""
+    body: dict[str, Any] = {"role": role} if role else {}
+    if active is not None:
+        body["is_active"] = active
+    if full_name:
+        body["full_name"] = full_name
+    with connected(context) as client:
+        show_one(client.patch(f"/users/{id_of(client, account)}", json=body), as_json=as_json)
+
+
+@user.command("reset-password")
+@examples("astralytiq user reset-password ada")
+def reset_password(context: typer.Context, account: str) -> None:
+    """Set a new password for an account; all its sessions end."""
+    with connected(context) as client:
+        user_id = id_of(client, account)
+        body = {"new_password": asked_password("New password")}
+        client.call("PUT", f"/users/{user_id}/password", json=body)
+        typer.echo(f"{account} has a new password; all sessions were ended.")
+
+
+@user.command("remove")
+@examples("astralytiq user remove ada --yes")
+def remove_user(
+    context: typer.Context, account: str, yes: Annotated[bool, typer.Option("--yes")] = False
+) -> None:
+    """Erase an account. What it made stays, under a pseudonym."""
+    if not yes:
+        typer.confirm(f"Erase the account {account}? This cannot be undone.", abort=True)
+    with connected(context) as client:
+        client.delete(f"/users/{id_of(client, account)}")
+        typer.echo(f"erased {account}")
+
+
+@key.command("list")
+def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
+    """List your API keys."""
+    with connected(context) as client:
+        show(client.get("/api-keys"), KEY_COLUMNS, as_json=as_json)
+
+
+@key.command("add")
+@examples("astralytiq key add gateway --scope data:read --scope models:predict")
+def add_key(
+    context: typer.Context,
+    name: str,
+    scope: Annotated[list[str], typer.Option(help="What it may do (repeat).")],
+    expires_at: Annotated[str, typer.Option(help="such as 2027-01-31T00:00:00Z")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key; it is shown this once."""
+    body: dict[str, Any] = {"name": name, "scopes": scope}
+    if expires_at:
+        body["expires_at"] = expires_at
+    with connected(context) as client:
+        show_one(client.post("/api-keys", json=body), as_json=as_json)
+
+
+@key.command("remove")
+def remove_key(context: typer.Context, key_id: int) -> None:
+    """Revoke an API key at once."""
+    with connected(context) as client:
+        client.delete(f"/api-keys/{key_id}")
+        typer.echo(f"revoked key {key_id}")

@@ -1,27 +1,93 @@
-"""Finds out who is calling: an access token, or nobody with the scopes that are open to all."""
+"""Finds out who is calling: a bearer token, an API key, a cookie, or nobody."""
 
-from fastapi import Request
+from typing import Annotated
 
+from fastapi import Depends, Request
+
+from astralytiq.core.errors import Forbidden, Unauthenticated
 from astralytiq.core.security import Actor, anonymous
 from astralytiq.core.settings import LOOPBACK_HOSTS
-from astralytiq.core.web import app_resources
+from astralytiq.core.web import SAFE_METHODS, app_resources
 
-from . import service
+from . import csrf, service
+from .credentials import Verified, cache
+from .sessions import Origin
+
+# The names of today over HTTPS, of today, and of older clients.
+ACCESS_COOKIES = ("__Host-auth_token", "auth_token", "access_token")
+FORWARDED = ("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host")
+REFRESH_COOKIES = ("__Host-refresh_token", "refresh_token")
 
 
 async def authenticate(request: Request) -> Actor:
-    resources = app_resources(request)
-    header = request.headers.get("authorization", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return await service.actor_of_token(resources, token.strip())
-    scopes = resources.settings.open_scopes
+    credential = header_credential(request)
+    if credential is not None:  # It wins: cookies beside it are ignored.
+        return (await verified(request, credential)).actor
+    if credential := cookie_of(request, ACCESS_COOKIES):
+        found = await verified(request, credential)
+        if request.method not in SAFE_METHODS:
+            csrf.refuse_forged(request, found.session_id)
+        return found.actor.through("cookie")
+    scopes = app_resources(request).settings.open_scopes
     if came_from_loopback(request):
-        scopes |= resources.settings.loopback_scopes
+        scopes |= app_resources(request).settings.loopback_scopes
     return anonymous(scopes)
+
+
+def header_credential(request: Request) -> str | None:
+    """A bearer token, or an API key in either header."""
+    if key := request.headers.get("x-api-key"):
+        return key.strip()
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def cookie_of(request: Request, names: tuple[str, ...]) -> str | None:
+    for name in names:
+        if value := request.cookies.get(name):
+            return value.strip('"').removeprefix("Bearer ").strip()
+    return None
+
+
+async def verified(request: Request, credential: str) -> Verified:
+    """From the cache if it was verified before and not revoked since."""
+    found = cache.get(credential)
+    if found is None:
+        mark = cache.mark
+        found = await service.verify(app_resources(request), credential)
+        cache.put(credential, found, mark)
+    request.state.session_id = found.session_id
+    return found
 
 
 def came_from_loopback(request: Request) -> bool:
     """Peer and Host both: a page elsewhere that rebinds its name to 127.0.0.1 has another Host."""
+    if any(name in request.headers for name in FORWARDED):
+        return False  # Somebody else's request, handed on by a proxy on this machine.
     peer = request.client.host if request.client else ""
     return peer in LOOPBACK_HOSTS and request.url.hostname in LOOPBACK_HOSTS
+
+
+def origin_of(request: Request) -> Origin:
+    address = request.client.host if request.client else None
+    return Origin(request.headers.get("user-agent"), address)
+
+
+CameFrom = Annotated[Origin, Depends(origin_of)]
+
+
+async def refuse_foreign_origin(request: Request) -> None:
+    """Login CSRF: a page elsewhere must not sign its visitor in as somebody else."""
+    if not csrf.is_ours(request):
+        raise Forbidden("This page may not sign anybody in here: open our own address.")
+
+
+SameOrigin = Depends(refuse_foreign_origin)
+
+
+def session_id_of(request: Request) -> str:
+    """The sign-in behind this request; a key has none."""
+    found: str | None = getattr(request.state, "session_id", None)
+    if found is None:
+        raise Unauthenticated("This needs a sign-in, not an API key.")
+    return found

@@ -1,10 +1,12 @@
-"""Tables of the accounts room."""
+"""Tables of the accounts room. Secrets are stored as hashes: bcrypt, or SHA-256 of random ones."""
 
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from astralytiq.core.db import Versioned
+from astralytiq.core.db import Base, Entity, Versioned, new_id, utc_now
 from astralytiq.core.security import Role
 
 
@@ -27,3 +29,44 @@ class User(Versioned):
     @property
     def is_superuser(self) -> bool:
         return self.role is Role.admin
+
+
+class UserSession(Base):
+    """One sign-in: the family of refresh tokens that began with it."""
+
+    __tablename__ = "user_sessions"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    device: Mapped[str | None]
+    address: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+    ended_at: Mapped[datetime | None]
+
+
+class RefreshToken(Entity):
+    """A link of the family's chain. Used once; its child can be derived, so a lost answer can be
+    given again."""
+
+    __tablename__ = "refresh_tokens"
+
+    session_id: Mapped[str] = mapped_column(
+        ForeignKey("user_sessions.id", ondelete="CASCADE"), index=True
+    )
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    used_at: Mapped[datetime | None]
+
+
+class ApiKey(Entity):
+    """A key of a device or a service, with some of its owner's scopes."""
+
+    __tablename__ = "api_keys"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    secret_hash: Mapped[str]
+    scopes: Mapped[list[Any]]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -9,16 +10,51 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from astralytiq.core import security
-from astralytiq.core.errors import UnsupportedMedia
+from astralytiq.core.errors import Forbidden, Unauthenticated, UnsupportedMedia
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, PageAsked, Session, describe_page, needs, room
+from astralytiq.core.web import (
+    House,
+    PageAsked,
+    Session,
+    caller,
+    describe_page,
+    mark,
+    needs,
+    refuse_stale,
+    room,
+)
 
-from . import service
-from .models import User
-from .schemas import Credentials, Registration, SignedIn, UserCreate, UserRead
+from . import cookies, csrf, keys, service, sessions
+from .deps import REFRESH_COOKIES, CameFrom, SameOrigin, cookie_of, session_id_of
+from .models import ApiKey, User
+from .schemas import (
+    Credentials,
+    CsrfToken,
+    KeyCreate,
+    KeyCreated,
+    KeyRead,
+    PasswordChange,
+    PasswordReset,
+    RefreshRequest,
+    Registration,
+    SelfChange,
+    SessionRead,
+    SignedIn,
+    SignedOut,
+    SignInStatus,
+    UserChange,
+    UserCreate,
+    UserRead,
+)
+from .sessions import Access
 
 auth = room("/auth", "accounts")
 users = room("/users", "accounts")
+api_keys = room("/api-keys", "accounts")
+
+Account = Annotated[Actor, needs()]
+UserReader = Annotated[Actor, needs("users:read")]
+UserWriter = Annotated[Actor, needs("users:write")]
 
 LOGIN_BODY: dict[str, Any] = {
     "requestBody": {
@@ -65,8 +101,17 @@ async def credentials_or_fault(request: Request) -> Credentials:
         raise RequestValidationError([fault]) from None
 
 
-@auth.post("/register", response_model=UserRead)
+def no_store(response: Response) -> None:
+    """Answers with secrets stay in no cache."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+# Signing in and out -----------------------------------------------------------------------------
+
+
+@auth.post("/register", response_model=UserRead, dependencies=[SameOrigin])
 async def register(house: House, body: Registration) -> User:
+    service.refuse_common(house.settings, body.password)
     return await service.register(
         house,
         email=body.email,
@@ -76,30 +121,138 @@ async def register(house: House, body: Registration) -> User:
     )
 
 
-@auth.post("/login", response_model=SignedIn, openapi_extra=LOGIN_BODY)
+@auth.post(
+    "/login",
+    response_model=SignedIn,
+    openapi_extra=LOGIN_BODY,
+    dependencies=[SameOrigin, Depends(no_store)],
+)
 async def login(
     house: House,
+    request: Request,
     response: Response,
+    origin: CameFrom,
     credentials: Annotated[Credentials, Depends(credentials_or_fault)],
-) -> service.Access:
-    response.headers["Cache-Control"] = "no-store"
-    return await service.sign_in(house, credentials.account, credentials.password)
+) -> Access:
+    access = await service.sign_in(house, credentials.account, credentials.password, origin)
+    cookies.give(request, response, access, refresh_seconds(house))
+    return access
+
+
+def refresh_seconds(house: House) -> int:
+    return int(house.settings.session_idle_hours * 3600)
+
+
+@auth.post("/refresh", response_model=SignedIn, dependencies=[SameOrigin, Depends(no_store)])
+async def refresh(
+    house: House, request: Request, response: Response, body: RefreshRequest | None = None
+) -> Access:
+    token = (body and body.refresh_token) or cookie_of(request, REFRESH_COOKIES)
+    if not token:
+        raise Unauthenticated(
+            "Send a refresh_token: there is neither a body nor a cookie with one."
+        )
+    access = await house.database.write(lambda s: sessions.refresh(s, house.settings, token))
+    cookies.give(request, response, access, refresh_seconds(house))
+    return access
+
+
+@auth.post("/logout")
+async def logout(
+    request: Request, response: Response, session: Session, actor: Account
+) -> SignedOut:
+    await sessions.end(session, actor, session_id_of(request))
+    cookies.take_away(response)
+    return SignedOut()
+
+
+@auth.get("/status", dependencies=[Depends(no_store)])
+async def read_status(request: Request, session: Session) -> SignInStatus:
+    try:
+        actor = await caller(request)
+    except Unauthenticated:  # A stale cookie is no fault of the one who asks.
+        return SignInStatus(authenticated=False)
+    if actor.id is None:
+        return SignInStatus(authenticated=False)
+    user = await session.get_one(User, actor.id)
+    return SignInStatus(authenticated=True, user=UserRead.model_validate(user))
+
+
+@auth.get("/csrf-token", dependencies=[Depends(no_store)])
+async def read_csrf_token(request: Request, house: House) -> CsrfToken:
+    """For clients that sign in by cookie; before the sign-in it is bound to nothing yet."""
+    session_id = ""
+    with suppress(Unauthenticated):
+        await caller(request)
+        session_id = getattr(request.state, "session_id", None) or ""
+    return CsrfToken(csrf_token=csrf.make(house.settings.signing_key, session_id))
+
+
+@auth.get("/sessions")
+async def list_sessions(request: Request, session: Session, actor: Account) -> list[SessionRead]:
+    current = getattr(request.state, "session_id", None)
+    found = await sessions.of_user(session, actor.account_id)
+    return [
+        SessionRead(
+            id=one.id,
+            device=one.device,
+            address=one.address,
+            created_at=one.created_at,
+            last_seen_at=one.last_seen_at,
+            current=one.id == current,
+        )
+        for one in found
+    ]
+
+
+@auth.delete("/sessions", status_code=204)
+async def end_other_sessions(request: Request, session: Session, actor: Account) -> None:
+    """All but the one that asks."""
+    await sessions.end_all(session, actor.account_id, but=session_id_of(request))
+
+
+@auth.delete("/sessions/{session_id}", status_code=204)
+async def end_session(session: Session, actor: Account, session_id: str) -> None:
+    await sessions.end(session, actor, session_id)
+
+
+# Oneself ----------------------------------------------------------------------------------------
 
 
 @auth.get("/me", response_model=UserRead)
 @users.get("/me", response_model=UserRead)
 @users.get("/profile", response_model=UserRead)
-async def read_me(session: Session, actor: Annotated[Actor, needs()]) -> User:
-    return await session.get_one(User, actor.account_id)
+async def read_me(response: Response, session: Session, actor: Account) -> User:
+    user = await session.get_one(User, actor.account_id)
+    mark(response, user)
+    return user
+
+
+@users.put("/me", response_model=UserRead)
+@users.patch("/me", response_model=UserRead)
+async def change_me(
+    request: Request, response: Response, session: Session, actor: Account, body: SelfChange
+) -> User:
+    refuse_stale(request, await session.get_one(User, actor.account_id))
+    user = await service.change_self(session, actor, body.model_dump(exclude_unset=True))
+    mark(response, user)
+    return user
+
+
+@users.post("/me/password", status_code=204)
+async def change_password(
+    request: Request, house: House, actor: Account, body: PasswordChange
+) -> None:
+    current = session_id_of(request)
+    await service.change_password(house, actor, current, body.old_password, body.new_password)
+
+
+# Accounts, for admins ---------------------------------------------------------------------------
 
 
 @users.get("", response_model=list[UserRead])
 async def list_users(
-    request: Request,
-    response: Response,
-    session: Session,
-    page: PageAsked,
-    actor: Annotated[Actor, needs("users:read")],
+    request: Request, response: Response, session: Session, page: PageAsked, actor: UserReader
 ) -> Sequence[User]:
     found, total = await service.list_all(session, page.limit, page.offset)
     describe_page(request, response, page, total)
@@ -108,10 +261,11 @@ async def list_users(
 
 @users.post("", response_model=UserRead, status_code=201)
 async def create_user(
-    house: House, actor: Annotated[Actor, needs("users:write")], body: UserCreate
+    house: House, response: Response, actor: UserWriter, body: UserCreate
 ) -> User:
+    service.refuse_common(house.settings, body.password)
     hashed = await security.hash_password(body.password)
-    return await house.database.write(
+    user = await house.database.write(
         lambda session: service.create(
             session,
             actor,
@@ -122,3 +276,67 @@ async def create_user(
             full_name=body.full_name,
         )
     )
+    mark(response, user)
+    return user
+
+
+@users.get("/{user_id}", response_model=UserRead)
+async def read_user(response: Response, session: Session, actor: UserReader, user_id: int) -> User:
+    user = await service.get(session, user_id)
+    mark(response, user)
+    return user
+
+
+@users.put("/{user_id}", response_model=UserRead)
+@users.patch("/{user_id}", response_model=UserRead)
+async def change_user(
+    request: Request,
+    response: Response,
+    session: Session,
+    actor: UserWriter,
+    user_id: int,
+    body: UserChange,
+) -> User:
+    user = await service.get(session, user_id)
+    refuse_stale(request, user)
+    await service.change(session, actor, user, body.model_dump(exclude_unset=True))
+    mark(response, user)
+    return user
+
+
+@users.put("/{user_id}/password", status_code=204)
+async def reset_password(
+    house: House, actor: UserWriter, user_id: int, body: PasswordReset
+) -> None:
+    """An admin sets a new password; all sessions of the account end."""
+    await service.set_password(house, actor, user_id, body.new_password)
+
+
+@users.delete("/{user_id}", status_code=204)
+async def delete_user(request: Request, session: Session, actor: UserWriter, user_id: int) -> None:
+    user = await service.get(session, user_id)
+    refuse_stale(request, user)
+    await service.remove(session, actor, user)
+
+
+# API keys ---------------------------------------------------------------------------------------
+
+
+@api_keys.get("", response_model=list[KeyRead])
+async def list_keys(session: Session, actor: Account) -> Sequence[ApiKey]:
+    return await keys.list_own(session, actor)
+
+
+@api_keys.post("", status_code=201, dependencies=[Depends(no_store)])
+async def create_key(session: Session, actor: Account, body: KeyCreate) -> KeyCreated:
+    if actor.via.startswith("key:"):
+        raise Forbidden("A key makes no keys: sign in to make one.")
+    key, secret = await keys.create(
+        session, actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at
+    )
+    return KeyCreated(**KeyRead.model_validate(key).model_dump(), key=secret)
+
+
+@api_keys.delete("/{key_id}", status_code=204)
+async def remove_key(session: Session, actor: Account, key_id: int) -> None:
+    await keys.remove(session, actor, key_id)

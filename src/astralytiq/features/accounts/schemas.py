@@ -16,7 +16,7 @@ def short_enough(password: str) -> str:
 
 
 Password = Annotated[str, Field(min_length=8), AfterValidator(short_enough)]
-Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[\w.@+-]+$")]
+Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9_.@+-]+$")]
 
 
 class Registration(Body):
@@ -63,8 +63,85 @@ class UserRead(Answer):
     last_login: datetime | None
 
 
+class SelfChange(Body):
+    """What people change of themselves; a role is not among it."""
+
+    email: EmailStr | None = None
+    username: Username | None = None
+    full_name: Annotated[str | None, Field(max_length=200)] = None
+    department: Annotated[str | None, Field(max_length=200)] = None
+
+    @model_validator(mode="after")
+    def keeps_its_names(self) -> Self:
+        for name in ("email", "username"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be empty")
+        return self
+
+
+class UserChange(SelfChange):
+    role: Role = Role.viewer
+    is_active: bool = True
+
+
+class PasswordChange(Body):
+    old_password: str
+    new_password: Password
+
+
+class PasswordReset(Body):
+    new_password: Password
+
+
+class RefreshRequest(Body):
+    refresh_token: str | None = Field(None, description="or the cookie of the same name")
+
+
+class SessionRead(Answer):
+    id: str
+    device: str | None
+    address: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    current: bool = Field(description="the one that asks")
+
+
+class KeyCreate(Body):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    scopes: Annotated[list[str], Field(min_length=1, max_length=50)]
+    expires_at: datetime | None = None
+
+
+class KeyRead(Answer):
+    id: int
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class KeyCreated(KeyRead):
+    key: str = Field(description="shown this once")
+
+
+class SignInStatus(Answer):
+    authenticated: bool
+    user: UserRead | None = None
+
+
+class CsrfToken(Answer):
+    csrf_token: str
+
+
+class SignedOut(Answer):
+    status: Literal["signed out"] = "signed out"
+
+
 class SignedIn(Answer):
     access_token: str
+    refresh_token: str
     token_type: Literal["bearer"] = "bearer"
     expires_in: int = Field(description="seconds until the access token expires")
     user: UserRead

@@ -60,6 +60,25 @@ def freeze_dataset(
         show_one(client.get(f"/datasets/{made['id']}"), as_json=as_json)
 
 
+@app.command("refreeze")
+@examples("astralytiq dataset refreeze 7")
+def refreeze_dataset(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
+    """Freeze the source's records of today as the next version."""
+    with connected(context) as client:
+        asked = client.post(f"/datasets/{dataset_id}/versions")
+        follow(client, asked["job_id"], "freezing")
+        show_one(client.get(f"/datasets/{dataset_id}"), as_json=as_json)
+
+
+@app.command("remove")
+@examples("astralytiq dataset remove 7")
+def remove_dataset(context: typer.Context, dataset_id: int) -> None:
+    """Remove a data set from the lists; what was made from it can still be traced."""
+    with connected(context) as client:
+        client.delete(f"/datasets/{dataset_id}")
+        typer.echo(f"removed data set {dataset_id}")
+
+
 @app.command("upload")
 @examples("astralytiq dataset upload readings.csv --name readings")
 def upload_dataset(
@@ -84,4 +103,4 @@ def preview_dataset(
     """Show the first rows of the newest version."""
     with connected(context) as client:
         page = client.get(f"/datasets/{dataset_id}/preview", params={"limit": limit})
-        show(page["rows"], [column["name"] for column in page["schema"]], as_json=as_json)
+        show(page["rows"], [column["name"] for column in page["columns"]], as_json=as_json)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import jobs
 from astralytiq.core.errors import AppError
 from astralytiq.core.executor import Work
-from astralytiq.core.jobs import JobCancelled, LeaseLost, job
+from astralytiq.core.jobs import JobCancelled, LeaseLost, ending, job
 from astralytiq.core.security import Actor
 from astralytiq.features.ingestion import service as ingestion
 
@@ -58,3 +58,8 @@ async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> Data
     except (AppError, LeaseLost, JobCancelled):  # Raised before the commit: nothing names the file.
         work.resources.storage.delete(key)
         raise
+
+
+@ending("datasets.freeze")
+async def give_up(session: AsyncSession, arguments: dict[str, Any]) -> None:
+    await service.mark_failed(session, arguments["dataset_id"])

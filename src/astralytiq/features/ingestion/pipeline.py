@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import jobs
 from astralytiq.core.bulk import upsert
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import Conflict
+from astralytiq.core.errors import Conflict, Invalid
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost
 from astralytiq.engines.etl.normalise import Broken, Normalised, Normaliser
@@ -136,17 +136,23 @@ class Pipeline:
 
     async def succeed(self, session: AsyncSession) -> dict[str, Any]:
         run = await session.get_one(Run, self.run_id)
-        result = {
-            "run_id": run.run_id,
-            "records_processed": run.records_processed,
-            "records_inserted": run.records_inserted,
-            "records_updated": run.records_updated,
-            "records_failed": run.records_failed,
-        }
+        await self._refuse_nothing_but_rejects(session, run)
+        result = result_of(run)
         if self.full_refresh:
             result["records_removed"] = await self._remove_vanished(session, run)
         service.end_run(session, run, RunStatus.success)
         return result
+
+    async def _refuse_nothing_but_rejects(self, session: AsyncSession, run: Run) -> None:
+        """A source of which nothing could be read has failed, whatever its batches say."""
+        if not run.records_failed or run.records_failed < run.records_processed:
+            return
+        first = select(Reject.reason).where(Reject.run_id == run.run_id).order_by(Reject.id)
+        reason = await session.scalar(first.limit(1))
+        raise Invalid(
+            f"All {run.records_processed:,} records were rejected, the first because: {reason} "
+            f"See GET /api/v1/etl/rejects?run_id={run.run_id}, mend the source, and run it again."
+        )
 
     async def _remove_vanished(self, session: AsyncSession, run: Run) -> int:
         """Drop what the source no longer has; nothing while rejects hide what it does have."""
@@ -163,7 +169,10 @@ class Pipeline:
 async def run(work: Work, run_id: str, full_refresh: bool) -> dict[str, Any]:
     """Bring the run to its end, whatever that is; its row says which."""
     try:
-        pipeline, position = await work.step(lambda s: begin(s, work, run_id, full_refresh))
+        begun = await work.step(lambda s: begin(s, work, run_id, full_refresh))
+        if isinstance(begun, dict):
+            return begun
+        pipeline, position = begun
         return await pipeline.load(position)
     except LeaseLost:
         raise
@@ -180,9 +189,14 @@ async def run(work: Work, run_id: str, full_refresh: bool) -> dict[str, Any]:
 
 async def begin(
     session: AsyncSession, work: Work, run_id: str, full_refresh: bool
-) -> tuple[Pipeline, Position | None]:
-    """The pipeline, and where an earlier attempt at this run got to."""
+) -> tuple[Pipeline, Position | None] | dict[str, Any]:
+    """The pipeline, and where an earlier attempt at this run got to.
+
+    An attempt may have died between the run's success and its job's: then its result is all.
+    """
     current = await service.get_run(session, run_id)
+    if current.status is RunStatus.success:
+        return result_of(current)
     spec = service.spec_of(await service.get_source(session, current.source))
     await reopen(session, current)
     checkpoint = await session.scalar(select(Checkpoint).filter_by(source=current.source))
@@ -193,6 +207,16 @@ async def begin(
     service.announce(session, current)
     position = checkpoint.position if checkpoint and resumed else None
     return Pipeline(work, current, spec, full_refresh), position
+
+
+def result_of(run: Run) -> dict[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "records_processed": run.records_processed,
+        "records_inserted": run.records_inserted,
+        "records_updated": run.records_updated,
+        "records_failed": run.records_failed,
+    }
 
 
 async def reopen(session: AsyncSession, current: Run) -> None:

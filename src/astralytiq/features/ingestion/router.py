@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
 
+from astralytiq.core.errors import Forbidden
 from astralytiq.core.logging import request_id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
@@ -84,7 +85,7 @@ async def change_source(
     name: str,
     body: SourceChange,
 ) -> dict[str, Any]:
-    source = await service.get_source(session, name)
+    source = await service.get_own(session, actor, name)
     refuse_stale(request, source)
     await service.change_source(session, actor, source, body)
     service.refuse_unsafe(house.settings, service.spec_of(source))
@@ -99,7 +100,7 @@ async def delete_source(
     name: str,
     records: Literal["keep", "delete"] = "keep",
 ) -> None:
-    source = await service.get_source(session, name)
+    source = await service.get_own(session, actor, name)
     refuse_stale(request, source)
     await service.delete_source(session, actor, source, records=records == "delete")
 
@@ -130,6 +131,8 @@ async def run_all(session: Session, actor: Runner) -> dict[str, Any]:
 @served.get("/etl/run", response_model=RunsAccepted, status_code=202)
 async def run_all_by_get(house: House, actor: Runner) -> dict[str, Any]:
     """For schedulers that can only GET: a write of its own, since GET reads."""
+    if actor.via == "cookie":
+        raise Forbidden("A cookie starts no runs by GET, as any page could link here: use POST.")
     return {"runs": await house.database.write(lambda s: service.start_all(s, actor))}
 
 
@@ -137,17 +140,12 @@ async def run_all_by_get(house: House, actor: Runner) -> dict[str, Any]:
 async def list_runs(
     request: Request,
     response: Response,
-    house: House,
+    session: Session,
     page: PageAsked,
     actor: RunReader,
     source: str | None = None,
 ) -> Sequence[Run]:
-    async with house.database.reading() as session:
-        stale = await service.has_abandoned_runs(session)
-    if stale:
-        await house.database.write(service.close_abandoned_runs)
-    async with house.database.reading() as session:
-        found, total = await service.list_runs(session, source, page.limit, page.offset)
+    found, total = await service.list_runs(session, source, page.limit, page.offset)
     describe_page(request, response, page, total)
     return found
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, broadcast, jobs
 from astralytiq.core.db import new_id, utc_now
-from astralytiq.core.errors import Conflict, Fault, Invalid, NotFound
+from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
@@ -65,6 +66,18 @@ async def get_source(session: AsyncSession, name: str) -> Source:
     if found := await find_source(session, name):
         return found
     raise NotFound(f"There is no source {name!r}.")
+
+
+async def get_own(session: AsyncSession, actor: Actor, name: str) -> Source:
+    """The team reads and runs a source; its owner and admins change it."""
+    source = await get_source(session, name)
+    if not may_change(actor, source):
+        raise Forbidden(f"The source {name!r} is somebody else's: ask its owner or an admin.")
+    return source
+
+
+def may_change(actor: Actor, source: Source) -> bool:
+    return actor.is_admin or (actor.id is not None and source.owner_id == actor.id)
 
 
 async def list_sources(
@@ -174,10 +187,21 @@ async def start_all(session: AsyncSession, actor: Actor) -> list[Run]:
     """A run of each enabled source; where one is in progress already, that one."""
     await close_abandoned_runs(session)
     query = select(Source.name).where(Source.enabled).order_by(Source.name)
-    return [
-        await run_in_progress(session, name) or await start_run(session, actor, name)
-        for name in (await session.scalars(query)).all()
-    ]
+    names = (await session.scalars(query)).all()
+    return [await run_of(session, actor, name) for name in names]
+
+
+async def run_of(session: AsyncSession, actor: Actor, name: str) -> Run:
+    """The run in progress, or a new one, also if another request begins one at this moment."""
+    if known := await run_in_progress(session, name):
+        return known
+    try:
+        async with session.begin_nested():
+            return await start_run(session, actor, name)
+    except (IntegrityError, Conflict):
+        if known := await run_in_progress(session, name):
+            return known
+        raise
 
 
 async def run_in_progress(session: AsyncSession, source: str) -> Run | None:
@@ -205,13 +229,20 @@ async def cancel_run(session: AsyncSession, actor: Actor, run_id: str) -> Run:
     run = await get_run(session, run_id)
     if run.status is not RunStatus.in_progress:
         raise Conflict(f"This run has ended already: {run.status}.")
-    await close_abandoned_runs(session)
-    if run.status is RunStatus.in_progress and run.job_id:
+    source = await find_source(session, run.source)
+    if source and not may_change(actor, source) and not await began(session, actor, run):
+        raise Forbidden("Somebody else began this run: ask them, the source's owner, or an admin.")
+    if run.job_id:
         await jobs.request_cancel(session, run.job_id)
         audit.record(session, actor, "run.cancelled", f"run/{run_id}", source=run.source)
         await session.flush()
-        await close_abandoned_runs(session)
+        await session.refresh(run)
     return run
+
+
+async def began(session: AsyncSession, actor: Actor, run: Run) -> bool:
+    job = await session.get(Job, run.job_id) if run.job_id else None
+    return job is not None and job.owner_id is not None and job.owner_id == actor.id
 
 
 async def close_abandoned_runs(session: AsyncSession) -> list[Run]:
@@ -225,10 +256,6 @@ async def close_abandoned_runs(session: AsyncSession) -> list[Run]:
         )  # fmt: skip
     await session.flush()
     return [run for run, _, _ in found]
-
-
-async def has_abandoned_runs(session: AsyncSession) -> bool:
-    return (await session.execute(abandoned().limit(1))).first() is not None
 
 
 def abandoned() -> Select[Run, JobStatus | None, str | None]:

@@ -11,7 +11,7 @@ from astralytiq.core.db import utc_now
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import job
 from astralytiq.core.resources import Resources
-from astralytiq.core.security import Actor
+from astralytiq.core.security import Actor, Role
 from astralytiq.core.tracking import TrackedRun, tracker
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 
 @job("training.run")
-async def run(work: Work, *, actor_id: int, actor_name: str, **asked: Any) -> dict[str, Any]:
+async def run(
+    work: Work, *, actor_id: int, actor_name: str, actor_role: str | None, **asked: Any
+) -> dict[str, Any]:
     plan = Plan(**asked)
-    actor = Actor(actor_id, actor_name, frozenset(), via="job")
+    role = Role(actor_role) if actor_role else None
+    actor = Actor(actor_id, actor_name, frozenset(), role, via="job")
     async with work.resources.database.reading() as session:
         known = await registry.version_of_job(session, work.claim.id)
         wanted = await datasets.resolve(session, plan.dataset)

@@ -137,6 +137,7 @@ async def enqueue(
         features=features,
         actor_id=actor.id,
         actor_name=actor.name,
+        actor_role=actor.role,
     )
     assert job  # Only an idempotency key can keep a job out.
     resource = f"model/{asked.model_name}"

@@ -296,6 +296,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name=op.f("uq_users_username")),
     )
     op.create_table(
+        "api_keys",
+        sa.Column("user_id", db.BigId, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("prefix", sa.String(), nullable=False),
+        sa.Column("secret_hash", sa.String(), nullable=False),
+        sa.Column("scopes", db.Json, nullable=False),
+        sa.Column("expires_at", db.UtcDateTime(), nullable=True),
+        sa.Column("last_used_at", db.UtcDateTime(), nullable=True),
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_api_keys_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_keys_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "datasets",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column(
@@ -369,6 +389,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
     )
     op.create_table(
+        "user_sessions",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("user_id", db.BigId, nullable=False),
+        sa.Column("device", sa.String(), nullable=True),
+        sa.Column("address", sa.String(), nullable=True),
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.Column("last_seen_at", db.UtcDateTime(), nullable=False),
+        sa.Column("ended_at", db.UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name=op.f("fk_user_sessions_user_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_user_sessions")),
+    )
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_user_sessions_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
         "dataset_versions",
         sa.Column("dataset_id", db.BigId, nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
@@ -395,6 +432,27 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("job_id", name=op.f("uq_dataset_versions_job_id")),
     )
+    op.create_table(
+        "refresh_tokens",
+        sa.Column("session_id", sa.String(), nullable=False),
+        sa.Column("token_hash", sa.String(), nullable=False),
+        sa.Column("used_at", db.UtcDateTime(), nullable=True),
+        sa.Column("id", db.BigId, nullable=False),
+        sa.Column("created_at", db.UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["user_sessions.id"],
+            name=op.f("fk_refresh_tokens_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refresh_tokens")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_refresh_tokens_token_hash")),
+    )
+    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_refresh_tokens_session_id"), ["session_id"], unique=False
+        )
+
     op.create_table(
         "model_versions",
         sa.Column("model_id", db.BigId, nullable=False),
@@ -506,7 +564,15 @@ def downgrade() -> None:
         )
 
     op.drop_table("model_versions")
+    with op.batch_alter_table("refresh_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_refresh_tokens_session_id"))
+
+    op.drop_table("refresh_tokens")
     op.drop_table("dataset_versions")
+    with op.batch_alter_table("user_sessions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_user_sessions_user_id"))
+
+    op.drop_table("user_sessions")
     op.drop_table("sources")
     op.drop_table("models")
     with op.batch_alter_table("datasets", schema=None) as batch_op:
@@ -517,6 +583,10 @@ def downgrade() -> None:
         )
 
     op.drop_table("datasets")
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_api_keys_user_id"))
+
+    op.drop_table("api_keys")
     op.drop_table("users")
     with op.batch_alter_table("schedules", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_schedules_next_run_at"))

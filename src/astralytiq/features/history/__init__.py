@@ -1,0 +1,1 @@
+"""What happened in this house, and the proof that nobody changed the story."""

@@ -1,0 +1,105 @@
+"""However a run ends, it ends: and what it was stays true."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from astralytiq.core import executor, jobs
+from astralytiq.core.executor import Work
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Role
+from tests.conftest import RunJobs, SignIn
+
+pytestmark = pytest.mark.anyio
+
+SOURCE = {"name": "shop", "kind": "csv", "path": "shop.csv", "primary_key": "id"}
+
+
+@pytest.fixture
+def inbox(resources: Resources) -> Path:
+    folder = resources.settings.home / "inbox"
+    (folder / "shop.csv").write_text("id,title\n1,a\n2,b\n")
+    return folder
+
+
+@pytest.fixture
+async def scientist(sign_in: SignIn, inbox: Path) -> httpx2.AsyncClient:
+    client = await sign_in(Role.data_scientist)
+    assert (await client.post("/api/v1/sources", json=SOURCE)).status_code == 201
+    return client
+
+
+async def begun(client: httpx2.AsyncClient) -> dict[str, Any]:
+    run: dict[str, Any] = (await client.post("/api/v1/sources/shop/run")).json()
+    return run
+
+
+async def status_of(client: httpx2.AsyncClient, run: dict[str, Any]) -> str:
+    return str((await client.get(f"/api/v1/etl/runs/{run['run_id']}")).json()["status"])
+
+
+async def test_a_run_whose_waiting_job_is_cancelled_is_cancelled_with_it(
+    scientist: httpx2.AsyncClient,
+) -> None:
+    run = await begun(scientist)
+    await scientist.post(f"/api/v1/jobs/{run['job_id']}/cancel")
+    assert await status_of(scientist, run) == "cancelled"
+    assert (await scientist.get("/stats")).json()["last_run_status"] == "cancelled"
+
+
+async def test_a_run_whose_last_worker_died_has_failed(
+    scientist: httpx2.AsyncClient, resources: Resources
+) -> None:
+    run = await begun(scientist)
+    for _ in range(jobs.MAX_ATTEMPTS):
+        await resources.database.write(lambda s: jobs.claim(s, "w", -1))
+        await resources.database.write(jobs.reap)
+    assert await status_of(scientist, run) == "failed"
+
+
+async def test_a_run_that_succeeded_stays_so_when_its_worker_dies_just_after(
+    scientist: httpx2.AsyncClient, resources: Resources, run_jobs: RunJobs
+) -> None:
+    """Killed between the run's last commit and the job's own; then another run begins."""
+    run = await begun(scientist)
+    held = await resources.database.write(lambda s: jobs.claim(s, "w", 60))
+    assert held
+    await jobs.HANDLERS[held.name](Work(resources, held), **held.arguments)
+    assert await status_of(scientist, run) == "success"
+    second = await begun(scientist)
+    await resources.database.write(lambda s: jobs.reap(s, owner_prefix="w"))
+    await executor.run_until_idle(resources, "next")
+    assert await status_of(scientist, run) == "success"
+    assert await status_of(scientist, second) == "success"
+    job = (await scientist.get(f"/api/v1/jobs/{run['job_id']}")).json()
+    assert (job["status"], job["result"]["records_inserted"]) == ("succeeded", 2)
+
+
+async def test_a_source_of_which_nothing_could_be_read_has_failed(
+    scientist: httpx2.AsyncClient, inbox: Path, run_jobs: RunJobs
+) -> None:
+    await scientist.patch("/api/v1/sources/shop", json={"primary_key": "nope"})
+    run = await begun(scientist)
+    await run_jobs()
+    found = (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}")).json()
+    assert (found["status"], found["records_failed"]) == ("failed", 2)
+    assert "rejected" in found["error"]
+
+
+async def test_only_its_owner_and_admins_change_a_source_or_stop_its_runs(
+    scientist: httpx2.AsyncClient, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    run = await begun(scientist)
+    stranger, admin = await sign_in(Role.data_scientist), await sign_in(Role.admin)
+    url = "/api/v1/sources/shop"
+    assert (await stranger.get(url)).status_code == 200
+    assert (await stranger.patch(url, json={"enabled": False})).status_code == 403
+    assert (await stranger.delete(f"{url}?records=delete")).status_code == 403
+    cancel = f"/api/v1/etl/runs/{run['run_id']}/cancel"
+    assert (await stranger.post(cancel)).status_code == 403
+    assert (await admin.post(cancel)).status_code == 202
+    assert (await stranger.post(f"{url}/run")).status_code == 202  # The team runs it.
+    await run_jobs()
+    assert (await admin.delete(url)).status_code == 204
