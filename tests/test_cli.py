@@ -45,24 +45,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert modules_for(*arguments) & heavy == set()
 
 
-@pytest.mark.parametrize(
-    "group",
-    [
-        "user",
-        "key",
-        "project",
-        "task",
-        "audit",
-        "source",
-        "etl",
-        "data",
-        "dataset",
-        "train",
-        "model",
-        "predict",
-        "job",
-    ],
-)
+GROUPS = "user key project task audit source etl data dataset train model predict job"
+
+
+@pytest.mark.parametrize("group", GROUPS.split())
 def test_every_group_explains_itself(group: str) -> None:
     done = run(group, "--help")
     assert done.returncode == 0

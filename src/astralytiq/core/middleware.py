@@ -87,13 +87,17 @@ def address_of(scope: Scope) -> str | None:
 
 
 def has_nul(scope: Scope) -> bool:
-    """No name holds a NUL. SQLite would look for one, PostgreSQL refuses to."""
+    """SQLite would look for a name with a NUL, PostgreSQL refuses to."""
     return "\x00" in scope["path"] or b"%00" in scope["query_string"]
 
 
 async def refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
-    words = "The address holds a NUL (%00), which no name here has: leave it out."
-    await problem(422, "Invalid input", words, instance="")(scope, receive, send)
+    if "\x00" in scope["path"]:
+        refusal = problem(404, "Not Found", "There is nothing at this path: no name holds a NUL.")
+    else:
+        words = "The query holds a NUL (%00), which no value here may: leave it out."
+        refusal = problem(422, "Invalid input", words)
+    await refusal(scope, receive, send)
 
 
 class KnownHost:

@@ -6,10 +6,13 @@ from typing import Any
 import httpx2
 import pytest
 
+from astralytiq.app import create_app
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.core.settings import Settings
 from astralytiq.features.accounts.models import User
 from tests.conftest import SignIn
+from tests.factories import make_client
 from tests.features.projects.factories import enter, share, start
 from tests.features.tasks.factories import TASKS, add, titles
 
@@ -217,6 +220,23 @@ async def test_without_an_account_there_is_nothing(
     await add(await enter(sign_in))
     assert (await client.get(TASKS)).status_code == 401
     assert (await client.get(f"{TASKS}/stats")).status_code == 401
+
+
+async def test_scopes_without_an_account_show_nobodys_tasks(
+    sign_in: SignIn, settings: Settings
+) -> None:
+    """ANONYMOUS_SCOPES opens doors to callers who own nothing."""
+    await add(await enter(sign_in))
+    opened = settings.model_copy(
+        update={"anonymous_scopes": ("tasks:read", "tasks:write", "projects:read")}
+    )
+    app = create_app(opened)
+    async with app.router.lifespan_context(app), make_client(app) as nobody:
+        for path in (TASKS, f"{TASKS}?q=label", f"{TASKS}/stats", f"{TASKS}/1"):
+            assert (await nobody.get(path)).status_code == 401
+        assert (await nobody.get("/api/v1/projects")).status_code == 401
+        assert (await nobody.get("/api/v1/projects/stats/summary")).status_code == 401
+        assert (await nobody.post(TASKS, json={"title": "x"})).status_code == 401
 
 
 async def test_who_leaves_a_project_sees_its_tasks_no_more(sign_in: SignIn) -> None:

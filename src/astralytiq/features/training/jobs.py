@@ -1,6 +1,7 @@
 """Background work of the training room: one model, from a data set version to the registry."""
 
 import asyncio
+import logging
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import utc_now
 from astralytiq.core.executor import Work
-from astralytiq.core.jobs import job
+from astralytiq.core.jobs import Transient, job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor, Role
 from astralytiq.core.tracking import TrackedRun, tracker
@@ -21,6 +22,9 @@ from .plan import Plan, Source
 
 if TYPE_CHECKING:
     from astralytiq.features.registry.models import ModelVersion
+
+
+log = logging.getLogger(__name__)
 
 
 @job("training.run")
@@ -50,7 +54,14 @@ async def made(work: Work, actor: Actor, plan: Plan, source: Source) -> "ModelVe
     assert work.checkpoint is not None
     trained = Trained(**work.checkpoint["trained"])
     times = [datetime.fromisoformat(moment) for moment in work.checkpoint["times"]]
-    run_id = await asyncio.to_thread(track, work.resources, plan, source, trained, times)
+    try:
+        run_id = await asyncio.to_thread(track, work.resources, plan, source, trained, times)
+    except Exception as fault:  # Whatever MLflow stumbled over, the model is kept.
+        log.warning("MLflow could not be written", extra={"job_id": work.claim.id}, exc_info=fault)
+        raise Transient(
+            f"MLflow could not be written ({type(fault).__name__}): the model is kept, and its run "
+            "is written at the next attempt."
+        ) from fault
 
     async def register(session: AsyncSession) -> "ModelVersion":
         await registry.refuse_foreign(session, actor, plan.model_name)
