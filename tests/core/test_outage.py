@@ -89,6 +89,7 @@ async def test_a_worker_outlives_an_outage(
         return (await read(resources, job_id)).status == JobStatus.succeeded
 
     await until(succeeded)
+    assert not life.done()
     stop.set()
     await life
 
@@ -149,6 +150,8 @@ async def test_the_supervisor_outlives_an_outage_and_a_failed_start(
     left = outage(2)
     life = asyncio.create_task(supervisor.run_forever(resources, ["worker"], "home:x"))
     await until(lambda: asyncio.sleep(0, len(starts) >= 3 and left[0] == 0))
+    assert len(set(starts)) >= 3  # Each worker has a name of its own in its leases.
+    assert not life.done()
     life.cancel()
     with suppress(asyncio.CancelledError):
         await life

@@ -67,6 +67,8 @@ def test_a_development_key_is_made_once_and_read_by_its_owner_only(tmp_path: Pat
     key = kept_value(path)
     assert kept_value(path) == key
     assert len(key) >= 32
+    assert len(kept_value(tmp_path / "short", 12)) == 16
+    (tmp_path / "short").unlink()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert [found.name for found in tmp_path.iterdir()] == ["secret_key"]
 

@@ -176,14 +176,14 @@ class Settings(BaseSettings):
         return found
 
 
-def kept_value(path: Path) -> str:
-    """Read a random value from its file, or make it; processes starting at once agree on one."""
+def kept_value(path: Path, size: int = 48) -> str:
+    """A random value of `size` bytes, made once: processes that start together agree on one."""
     if not path.exists() or not path.stat().st_size:  # Empty: the power failed while it was made.
         path.unlink(missing_ok=True)
         draft = path.with_name(f".{path.name}-{os.getpid()}")
         draft.touch(0o600)
         with draft.open("w") as file:
-            file.write(secrets.token_urlsafe(48))
+            file.write(secrets.token_urlsafe(size))
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileExistsError):

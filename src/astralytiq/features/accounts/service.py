@@ -36,6 +36,7 @@ NOWHERE = Origin()
 TAKEN = "This email or username is taken: sign in, or choose another."
 KEY_SECONDS = 60.0  # How long a key is taken without asking the database or noting its use.
 FIRST_PASSWORD = "first_password"
+PASSWORD_SIZE = 12  # bytes: 96 random bits, and 16 characters that a person can type
 WRONG = "The account or the password is wrong."
 DEMO_ACCOUNTS = (
     ("admin@astralytiq.com", "admin", "admin123", "Demo Admin", Role.admin),
@@ -291,7 +292,7 @@ async def ensure_admin(resources: Resources) -> FirstAdmin | None:
     given = settings.admin_password.get_secret_value()
     if not await any_account(resources):
         # In the file first: a process that is killed before it has told anybody must not lose it.
-        password = given or await asyncio.to_thread(kept_value, note)
+        password = given or await asyncio.to_thread(kept_value, note, PASSWORD_SIZE)
         await store_account(resources, settings.admin_email, "admin", password, None, Role.admin)
         return FirstAdmin(settings.admin_email, None if given else password)
     return FirstAdmin(settings.admin_email, note.read_text()) if note.exists() else None
