@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI, Request
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,10 +18,18 @@ from astralytiq.core.broadcast import Broadcast, publish
 from astralytiq.core.db import Database
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.problems import refuse_database
 from astralytiq.core.resources import Resources
 
 pytestmark = pytest.mark.anyio
 
+
+class DiskFull(Exception):
+    sqlstate = "53100"
+
+
+REQUEST = {"type": "http", "method": "POST", "path": "/x", "query_string": b"", "headers": []}
+FULL_SERVER = OperationalError("INSERT", {}, DiskFull())
 AWAY = OperationalError("SELECT 1", {}, Exception("the server is gone"))
 
 
@@ -155,6 +164,34 @@ async def test_the_supervisor_outlives_an_outage_and_a_failed_start(
     life.cancel()
     with suppress(asyncio.CancelledError):
         await life
+
+
+async def test_a_full_database_says_so_stores_nothing_and_recovers(
+    app: FastAPI, client: httpx2.AsyncClient, resources: Resources
+) -> None:
+    """SQLite's own page limit stands for a disk without space; PostgreSQL has no such switch."""
+    if not resources.database.is_sqlite:
+        answer = await refuse_database(Request(REQUEST), FULL_SERVER)
+        assert answer.status_code == 507
+        return
+
+    async def limit(pages: int) -> None:
+        async with resources.database.writer.connect() as connection:
+            await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+
+    url = "/api/v1/auth/register"
+    body = {"email": "a@example.com", "username": "ada", "password": "correct horse"}
+    await limit(1)  # Never less than what is used: no page can be added.
+    padding = "x" * 200
+    answers = [
+        await client.post(url, json={**body, "email": f"{n}@example.com", "username": f"{n}user",
+                                     "full_name": padding})
+        for n in range(100)
+    ]  # fmt: skip
+    assert {answer.status_code for answer in answers} == {200, 507}
+    assert "free some space" in answers[-1].json()["detail"]
+    await limit(1_000_000)
+    assert (await client.post(url, json=body)).status_code == 200
 
 
 async def test_a_worker_told_to_leave_hands_its_job_back_and_the_attempt_is_not_counted(

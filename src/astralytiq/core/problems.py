@@ -114,10 +114,23 @@ def is_about_a_value(error: DBAPIError) -> bool:
     return state.startswith("22") or isinstance(cause, ValueError)
 
 
+def is_about_space(error: DBAPIError) -> bool:
+    """SQLite says so in words; PostgreSQL by SQL state 53100, "disk full"."""
+    full = getattr(error.orig, "sqlstate", None) == "53100"
+    return full or "database or disk is full" in str(error.orig)
+
+
+def disk_is_full(request: Request) -> JSONResponse:
+    words = "The disk is full: free some space, then try again. Nothing was stored."
+    return problem(507, "Insufficient storage", words, instance=request.url.path)
+
+
 async def refuse_database(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DBAPIError) and is_about_a_value(error):
         return await refuse_value(request, error)
     log.error("database error", exc_info=error)
+    if isinstance(error, DBAPIError) and is_about_space(error):
+        return disk_is_full(request)
     return await refuse(request, Unavailable("The database does not answer; try again shortly."))
 
 
@@ -125,8 +138,7 @@ async def refuse_outage(request: Request, error: Exception) -> JSONResponse:
     """Something outside of us is away or full; a programming error is none of these."""
     log.error("a dependency failed", exc_info=error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        words = "The disk is full: free some space, then try again. Nothing was stored."
-        return problem(507, "Insufficient storage", words, instance=request.url.path)
+        return disk_is_full(request)
     return await refuse(request, Unavailable("Something we depend on is away; try again shortly."))
 
 
