@@ -64,5 +64,5 @@ bench: install ## measure start, memory and help
 	$(BIN)/python bench/start.py
 
 lock: ## compile requirements.lock anew from pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --generate-hashes --group dev pyproject.toml -o requirements.lock

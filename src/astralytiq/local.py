@@ -17,7 +17,7 @@ from astralytiq.client import Client, ClientError
 from astralytiq.core import executor, jobs
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
-from astralytiq.features.accounts import service as accounts
+from astralytiq.features.accounts import first_accounts, signing_in
 
 Result = TypeVar("Result")
 
@@ -41,7 +41,7 @@ def opened(settings: Settings) -> Iterator[Client]:
         )
         with home_words(settings):
             background.enter(app.router.lifespan_context(app))
-        token = background.run(accounts.local_token(app.state.resources, getpass.getuser()))
+        token = background.run(signing_in.local_token(app.state.resources, getpass.getuser()))
         transport = LocalTransport(httpx2.ASGITransport(app), background)
         with Client("http://localhost", token, transport=transport) as client:
             yield client
@@ -49,10 +49,10 @@ def opened(settings: Settings) -> Iterator[Client]:
 
 async def migrate_and_admit(resources: Resources) -> None:
     await home.migrate(resources)
-    first = await accounts.ensure_admin(resources)
+    first = await first_accounts.ensure_admin(resources)
     if first and first.password:
         sys.stderr.write(f"The first admin is {first.email} with {first.password} (shown once)\n")
-        accounts.forget_first_password(resources.settings)
+        first_accounts.forget_first_password(resources.settings)
 
 
 @contextmanager

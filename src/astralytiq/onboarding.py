@@ -7,7 +7,7 @@ from astralytiq.core import executor
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Actor
 from astralytiq.core.settings import Settings, UnsafeSettings
-from astralytiq.features.accounts import service as accounts
+from astralytiq.features.accounts import first_accounts
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.models import Run
 from astralytiq.features.ingestion.schemas import CsvSource
@@ -24,7 +24,7 @@ class Welcome:
 
     def line(self, port: int) -> str:
         """What to print; the first password in it is told by this, and forgotten."""
-        accounts.forget_first_password(self.settings)
+        first_accounts.forget_first_password(self.settings)
         host = self.settings.host
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         host = everywhere.get(host, host)
@@ -38,11 +38,13 @@ async def set_up(resources: Resources, *, welcome: Welcome, demo: bool, empty: b
     await home.migrate(resources)
     await refuse_demo_accounts(resources)
     # A start that was killed before it told the first password did not get to the end of this.
-    is_new = not await accounts.any_account(resources) or accounts.untold(resources.settings)
+    is_new = not await first_accounts.any_account(resources) or first_accounts.untold(
+        resources.settings
+    )
     if demo:
-        await accounts.ensure_demo_accounts(resources)
+        await first_accounts.ensure_demo_accounts(resources)
         welcome.sign_in = DEMO_SIGN_IN
-    elif first := await accounts.ensure_admin(resources):
+    elif first := await first_accounts.ensure_admin(resources):
         how = f"{first.password} (shown once)" if first.password else "ADMIN_PASSWORD"
         welcome.sign_in = f"as {first.email} with {how}"
     if is_new and not empty and not resources.settings.production:
@@ -53,7 +55,7 @@ async def refuse_demo_accounts(resources: Resources) -> None:
     """Their passwords stand in the README."""
     if not resources.settings.production:
         return
-    if known := await accounts.demo_accounts_with_known_passwords(resources):
+    if known := await first_accounts.demo_accounts_with_known_passwords(resources):
         raise UnsafeSettings(
             f"Refusing to start: this home has demo accounts with public passwords "
             f"({', '.join(known)}). Change them first: astralytiq user password EMAIL."

@@ -9,7 +9,7 @@ from astralytiq.core.security import Actor, anonymous
 from astralytiq.core.settings import LOOPBACK_HOSTS
 from astralytiq.core.web import SAFE_METHODS, app_resources
 
-from . import csrf, service
+from . import csrf, signing_in
 from .credentials import Verified, cache
 from .sessions import Origin
 
@@ -54,7 +54,7 @@ async def verified(request: Request, credential: str) -> Verified:
     found = cache.get(credential)
     if found is None:
         mark = cache.mark
-        found = await service.verify(app_resources(request), credential)
+        found = await signing_in.verify(app_resources(request), credential)
         cache.put(credential, found, mark)
     request.state.session_id = found.session_id
     return found

@@ -1,7 +1,6 @@
-"""HTTP doors of the accounts room."""
+"""Doors to sign in and out by, and to the sessions that come of it."""
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -9,52 +8,41 @@ from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from astralytiq.core import security
-from astralytiq.core.errors import Forbidden, Unauthenticated, UnsupportedMedia
+from astralytiq.core.errors import Unauthenticated, UnsupportedMedia
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
-    PageAsked,
     Session,
     caller,
-    describe_page,
     mark,
     needs,
-    refuse_stale,
     room,
 )
-
-from . import cookies, csrf, keys, service, sessions
-from .deps import REFRESH_COOKIES, CameFrom, SameOrigin, cookie_of, session_id_of
-from .models import ApiKey, User
-from .schemas import (
+from astralytiq.features.accounts import cookies, csrf, service, sessions, signing_in
+from astralytiq.features.accounts.deps import (
+    REFRESH_COOKIES,
+    CameFrom,
+    SameOrigin,
+    cookie_of,
+    session_id_of,
+)
+from astralytiq.features.accounts.models import User
+from astralytiq.features.accounts.schemas import (
     Credentials,
     CsrfToken,
-    KeyCreate,
-    KeyCreated,
-    KeyRead,
-    PasswordChange,
-    PasswordReset,
     RefreshRequest,
     Registration,
-    SelfChange,
     SessionRead,
     SignedIn,
     SignedOut,
     SignInStatus,
-    UserChange,
-    UserCreate,
     UserRead,
 )
-from .sessions import Access
+from astralytiq.features.accounts.sessions import Access
 
 auth = room("/auth", "accounts")
-users = room("/users", "accounts")
-api_keys = room("/api-keys", "accounts")
 
 Account = Annotated[Actor, needs()]
-UserReader = Annotated[Actor, needs("users:read")]
-UserWriter = Annotated[Actor, needs("users:write")]
 
 LOGIN_BODY: dict[str, Any] = {
     "requestBody": {
@@ -134,7 +122,7 @@ async def login(
     origin: CameFrom,
     credentials: Annotated[Credentials, Depends(credentials_or_fault)],
 ) -> Access:
-    access = await service.sign_in(house, credentials.account, credentials.password, origin)
+    access = await signing_in.sign_in(house, credentials.account, credentials.password, origin)
     cookies.give(request, response, access, refresh_seconds(house))
     return access
 
@@ -216,127 +204,8 @@ async def end_session(session: Session, actor: Account, session_id: str) -> None
     await sessions.end(session, actor, session_id)
 
 
-# Oneself ----------------------------------------------------------------------------------------
-
-
 @auth.get("/me", response_model=UserRead)
-@users.get("/me", response_model=UserRead)
-@users.get("/profile", response_model=UserRead)
 async def read_me(response: Response, session: Session, actor: Account) -> User:
     user = await session.get_one(User, actor.account_id)
     mark(response, user)
     return user
-
-
-@users.put("/me", response_model=UserRead)
-@users.patch("/me", response_model=UserRead)
-async def change_me(
-    request: Request, response: Response, session: Session, actor: Account, body: SelfChange
-) -> User:
-    refuse_stale(request, await session.get_one(User, actor.account_id))
-    user = await service.change_self(session, actor, body.model_dump(exclude_unset=True))
-    mark(response, user)
-    return user
-
-
-@users.post("/me/password", status_code=204)
-async def change_password(
-    request: Request, house: House, actor: Account, body: PasswordChange
-) -> None:
-    current = session_id_of(request)
-    await service.change_password(house, actor, current, body.old_password, body.new_password)
-
-
-# Accounts, for admins ---------------------------------------------------------------------------
-
-
-@users.get("", response_model=list[UserRead])
-async def list_users(
-    request: Request, response: Response, session: Session, page: PageAsked, actor: UserReader
-) -> Sequence[User]:
-    found, total = await service.list_all(session, page.limit, page.offset)
-    describe_page(request, response, page, total)
-    return found
-
-
-@users.post("", response_model=UserRead, status_code=201)
-async def create_user(
-    house: House, response: Response, actor: UserWriter, body: UserCreate
-) -> User:
-    service.refuse_common(house.settings, body.password)
-    hashed = await security.hash_password(body.password)
-    user = await house.database.write(
-        lambda session: service.create(
-            session,
-            actor,
-            email=body.email,
-            username=body.username,
-            password_hash=hashed,
-            role=body.role,
-            full_name=body.full_name,
-        )
-    )
-    mark(response, user)
-    return user
-
-
-@users.get("/{user_id}", response_model=UserRead)
-async def read_user(response: Response, session: Session, actor: UserReader, user_id: int) -> User:
-    user = await service.get(session, user_id)
-    mark(response, user)
-    return user
-
-
-@users.put("/{user_id}", response_model=UserRead)
-@users.patch("/{user_id}", response_model=UserRead)
-async def change_user(
-    request: Request,
-    response: Response,
-    session: Session,
-    actor: UserWriter,
-    user_id: int,
-    body: UserChange,
-) -> User:
-    user = await service.get(session, user_id)
-    refuse_stale(request, user)
-    await service.change(session, actor, user, body.model_dump(exclude_unset=True))
-    mark(response, user)
-    return user
-
-
-@users.put("/{user_id}/password", status_code=204)
-async def reset_password(
-    house: House, actor: UserWriter, user_id: int, body: PasswordReset
-) -> None:
-    """An admin sets a new password; all sessions of the account end."""
-    await service.set_password(house, actor, user_id, body.new_password)
-
-
-@users.delete("/{user_id}", status_code=204)
-async def delete_user(request: Request, session: Session, actor: UserWriter, user_id: int) -> None:
-    user = await service.get(session, user_id)
-    refuse_stale(request, user)
-    await service.remove(session, actor, user)
-
-
-# API keys ---------------------------------------------------------------------------------------
-
-
-@api_keys.get("", response_model=list[KeyRead])
-async def list_keys(session: Session, actor: Account) -> Sequence[ApiKey]:
-    return await keys.list_own(session, actor)
-
-
-@api_keys.post("", status_code=201, dependencies=[Depends(no_store)])
-async def create_key(session: Session, actor: Account, body: KeyCreate) -> KeyCreated:
-    if actor.via.startswith("key:"):
-        raise Forbidden("A key makes no keys: sign in to make one.")
-    key, secret = await keys.create(
-        session, actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at
-    )
-    return KeyCreated(**KeyRead.model_validate(key).model_dump(), key=secret)
-
-
-@api_keys.delete("/{key_id}", status_code=204)
-async def remove_key(session: Session, actor: Account, key_id: int) -> None:
-    await keys.remove(session, actor, key_id)
