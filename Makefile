@@ -9,7 +9,7 @@ DEMO_DIR ?= astralytiq-demo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo down test check format lint types contracts bench lock
+.PHONY: help install up demo down test check format lint types contracts secrets audit bench lock
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ test: install ## run all tests on SQLite and PostgreSQL, with coverage
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 
-check: lint types contracts ## what must hold before the tests: format, lint, types, contracts
+check: lint types contracts secrets ## what must hold before the tests: format, lint, types, contracts, secrets
 
 format: install ## format the code
 	$(BIN)/ruff format .
@@ -59,6 +59,19 @@ types: install
 
 contracts: install
 	$(BIN)/lint-imports
+
+# Exit code 3 says that known lines moved: the copy takes the new places, the baseline stays.
+secrets: install ## look for secrets in every tracked file (offline)
+	@known=$$(mktemp) && trap 'rm -f "$$known"' EXIT && cp .secrets.baseline "$$known" && \
+	{ git ls-files -z | xargs -0 sh -c \
+		'$(BIN)/detect-secrets-hook --no-verify --baseline "$$0" "$$@" >&2 || test $$? -eq 3' "$$known" || \
+	{ echo "Take the secret out and revoke it. If it is none: detect-secrets scan --baseline .secrets.baseline"; \
+		exit 1; }; }
+
+audit: install ## ask for known weaknesses of every locked package (needs pypi.org)
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict \
+		--progress-spinner off || { echo "Read above: a package is weak, or the advisories of" \
+		"pypi.org could not be asked. What could not be asked is not audited."; exit 1; }
 
 bench: install ## measure start, memory and help
 	$(BIN)/python bench/start.py

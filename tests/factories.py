@@ -29,9 +29,11 @@ async def make_user(resources: Resources, role: Role) -> User:
     )
 
 
-def make_client(app: FastAPI, token: str | None = None) -> httpx2.AsyncClient:
+def make_client(
+    app: FastAPI, token: str | None = None, address: str = "203.0.113.9"
+) -> httpx2.AsyncClient:
     """A program on another machine: loopback's own scopes are tested where they belong."""
-    transport = httpx2.ASGITransport(app, client=("203.0.113.9", 5000))
+    transport = httpx2.ASGITransport(app, client=(address, 5000))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return httpx2.AsyncClient(
         transport=transport, base_url="http://astralytiq.test", headers=headers

@@ -133,7 +133,7 @@ def test_a_home_is_served_once(tmp_path: Path) -> None:
     assert "already" in second.stderr
 
 
-def test_unsafe_production_settings_are_listed_at_once(tmp_path: Path) -> None:
+def test_08_unsafe_production_settings_are_listed_at_once(tmp_path: Path) -> None:
     done = run("up", "--home", str(tmp_path / "home"), ENVIRONMENT="production", DEBUG="true")
     assert done.returncode == 2
     for name in ("SECRET_KEY", "DEBUG", "ALLOWED_HOSTS"):

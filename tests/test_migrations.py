@@ -19,6 +19,19 @@ from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
 
+TASKS_OF_0004 = (
+    "INSERT INTO users (id, email, username, role, password_hash, is_active, updated_at, version,"
+    " created_at) VALUES (1, 'a@b.c', 'ada', 'viewer', 'x', TRUE, CURRENT_TIMESTAMP, 1,"
+    " CURRENT_TIMESTAMP)",
+    "INSERT INTO tasks (id, title, status, priority, tags, owner_id, updated_at, version,"
+    " created_at) SELECT n, 'x', 'pending', 'low', '[]', 1, CURRENT_TIMESTAMP, 1,"
+    " CURRENT_TIMESTAMP FROM (SELECT 1 AS n UNION SELECT 2) AS numbers",
+)
+WORD_OF_0004 = (
+    "INSERT INTO task_words (word, task_id, owner_id, status, priority)"
+    " VALUES (:word, :task_id, 1, 'pending', 'low')"
+)
+
 
 @pytest.fixture
 async def empty_url(databases: Databases) -> AsyncIterator[str]:
@@ -87,4 +100,33 @@ async def test_an_sqlite_file_is_copied_before_it_is_migrated(tmp_path: Path) ->
         assert copied.execute("SELECT username FROM users").fetchall() == [("ada",)]
     async with database.reading() as session:
         assert await session.scalar(select(User.username)) == "ada"
+    await database.close()
+
+
+async def test_words_that_are_stored_learn_what_they_share_with_the_one_before(
+    empty_url: str,
+) -> None:
+    words = {
+        1: {"house": 0, "red": 0, "repairs": 2, "report": 3, "réd": 1},
+        2: {"re": 0, "日本": 0, "日本語": 2, "\U00010428": 0},
+    }
+    await asyncio.to_thread(migrations.upgrade, empty_url, "0004")
+    database = Database(empty_url)
+    async with database.transaction() as session:
+        for statement in TASKS_OF_0004:
+            await session.execute(text(statement))
+        for task_id, shared in words.items():
+            rows = [{"word": word, "task_id": task_id} for word in shared]
+            await session.execute(text(WORD_OF_0004), rows)
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    async with database.reading() as session:
+        found = await session.execute(text("SELECT task_id, word, shared FROM task_words"))
+        assert {tuple(row) for row in found} == {
+            (task_id, *entry) for task_id, shared in words.items() for entry in shared.items()
+        }
+        if database.is_sqlite:  # Made anew, it still is its own index.
+            assert await session.scalar(text("SELECT wr FROM pragma_table_list('task_words')"))
+    await asyncio.to_thread(migrations.downgrade, empty_url, "0004")
+    async with database.reading() as session:
+        assert await session.scalar(text("SELECT count(*) FROM task_words")) == 9
     await database.close()

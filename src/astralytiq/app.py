@@ -9,12 +9,19 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from astralytiq import __version__, wiring
-from astralytiq.core import middleware, problems
+from astralytiq.core import middleware, openapi, problems
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
+from astralytiq.core.web import API
 
 log = logging.getLogger(__name__)
+
+# Headers that pages of other origins may read.
+EXPOSED = (
+    "ETag", "Link", "Location", "Retry-After", "X-Process-Time", "X-Request-ID", "X-Total-Count",
+    "RateLimit-Limit", "RateLimit-Policy", "RateLimit-Remaining", "RateLimit-Reset",
+)  # fmt: skip
 
 Step = Callable[[Resources], Awaitable[None]]
 
@@ -47,9 +54,10 @@ def create_app(
     )
     app.state.authenticate = wiring.authenticate()
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
-    app.add_api_route("/api/v1/openapi.json", app.openapi, include_in_schema=False)
+    openapi.install(app)
+    app.add_api_route(f"{API}/openapi.json", app.openapi, include_in_schema=False)
     for router in wiring.routers():
-        app.include_router(router, prefix="/api/v1")
+        app.include_router(router, prefix=API)
     for router in wiring.root_routers():
         app.include_router(router)
     problems.install(app)
@@ -90,6 +98,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_credentials=True,
             allow_methods=["*"],
             allow_headers=["*"],
+            expose_headers=EXPOSED,
         )
     if settings.allowed_hosts:
         app.add_middleware(middleware.KnownHost, hosts=settings.allowed_hosts)

@@ -82,23 +82,28 @@ class Client:
 
         Raises ClientError with the server's own words.
         """
-        try:
+        with self._reached():
             answer = self._http.request(method, API + path, **options)
-        except httpx2.TransportError as error:
-            raise ClientError(
-                f"{self._http.base_url} does not answer ({error}): is the server up?"
-            ) from None
         if answer.is_error:
             raise ClientError(words_of(answer), answer.status_code)
         return answer.json() if answer.content else None
 
     @contextmanager
     def stream(self, path: str) -> Iterator[Iterator[bytes]]:
-        with self._http.stream("GET", API + path) as answer:
+        with self._reached(), self._http.stream("GET", API + path) as answer:
             if answer.is_error:
                 answer.read()
                 raise ClientError(words_of(answer), answer.status_code)
             yield answer.iter_bytes()
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            raise ClientError(
+                f"{self._http.base_url} does not answer ({error}): is the server up?"
+            ) from None
 
     def wait(
         self, job_id: str, watch: Watch | None = None, *, pause: float = 0.3

@@ -30,6 +30,7 @@ def load_tables() -> None:
 
 def load_jobs() -> None:
     """Give every background job its name."""
+    from astralytiq.features.accounts import jobs as accounts  # noqa: F401
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
@@ -38,7 +39,13 @@ def load_jobs() -> None:
 
 def load_offers() -> None:
     """Tell `core.offers` what each room offers to the others."""
+    from astralytiq.features.accounts import offers as accounts  # noqa: F401
     from astralytiq.features.datasets import offers as datasets  # noqa: F401
+    from astralytiq.features.history import offers as history  # noqa: F401
+    from astralytiq.features.ingestion import offers as ingestion  # noqa: F401
+    from astralytiq.features.jobs import offers as jobs  # noqa: F401
+    from astralytiq.features.predictions import offers as predictions  # noqa: F401
+    from astralytiq.features.projects import offers as projects  # noqa: F401
     from astralytiq.features.registry import offers as registry  # noqa: F401
     from astralytiq.features.tasks import offers as tasks  # noqa: F401
 
@@ -61,6 +68,7 @@ def routers() -> tuple[APIRouter, ...]:
     return (
         monitoring.router,
         accounts.auth,
+        accounts.personal,  # "me" is no number: before the doors that take one
         accounts.users,
         accounts.api_keys,
         projects,

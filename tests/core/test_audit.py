@@ -78,7 +78,7 @@ async def is_whole(database: Database) -> bool:
     return (await service.verify(database)).ok
 
 
-async def test_four_processes_write_one_unbroken_chain(
+async def test_27_four_processes_write_one_unbroken_chain(
     database: Database, database_url: str
 ) -> None:
     children = [
@@ -91,7 +91,9 @@ async def test_four_processes_write_one_unbroken_chain(
     assert {entry.actor_id for entry in await stored(database)} == {1, 2, 3, 4}
 
 
-async def test_a_change_that_is_rolled_back_leaves_no_entry_and_no_gap(database: Database) -> None:
+async def test_27_a_change_that_is_rolled_back_leaves_no_entry_and_no_gap(
+    database: Database,
+) -> None:
     async def fail(session: AsyncSession, *, keep: bool) -> None:
         audit.record(session, ADA, "thing.tried", f"thing/{keep}", outcome="refused")
         await session.flush()
@@ -140,7 +142,7 @@ async def test_the_outbox_waits_for_the_audit_whichever_was_asked_first(
         "DELETE FROM audit_head",
     ],
 )
-async def test_the_database_itself_refuses_to_change_what_was_written(
+async def test_27_the_database_itself_refuses_to_change_what_was_written(
     database: Database, statement: str
 ) -> None:
     await write(database, "thing/1", "thing/2")
@@ -149,7 +151,7 @@ async def test_the_database_itself_refuses_to_change_what_was_written(
     assert await is_whole(database)
 
 
-async def test_nor_does_it_empty_or_replace_it(database: Database) -> None:
+async def test_27_nor_does_it_empty_or_replace_it(database: Database) -> None:
     await write(database, "thing/1")
     if database.is_sqlite:
         columns = ", ".join(c.name for c in AuditEntry.__table__.columns)
@@ -179,7 +181,7 @@ async def test_where_a_request_came_from_is_known_and_outside_of_one_nothing_is(
     assert await is_whole(database)
 
 
-async def test_who_is_forgotten_leaves_the_chain_whole_and_is_not_remembered_again(
+async def test_27_who_is_forgotten_leaves_the_chain_whole_and_is_not_remembered_again(
     database: Database,
 ) -> None:
     token = client_address.set("203.0.113.9")
@@ -212,7 +214,7 @@ async def test_a_new_name_is_shown_and_no_old_hash_changes(database: Database) -
     assert (await stored(database))[0].hash == before.hash
 
 
-async def test_what_somebody_writes_stays_on_its_line_and_tells_no_secret(
+async def test_27_what_somebody_writes_stays_on_its_line_and_tells_no_secret(
     database: Database,
 ) -> None:
     async def record(session: AsyncSession) -> None:
@@ -287,7 +289,7 @@ async def test_entries_from_before_the_chain_become_its_first_rows_and_may_go_ba
     await databases.drop(url)
 
 
-async def test_a_row_forged_behind_the_end_is_never_built_upon(database: Database) -> None:
+async def test_27_a_row_forged_behind_the_end_is_never_built_upon(database: Database) -> None:
     """The next number comes from the recorded end, never from the rows that are there."""
     await write(database, "thing/1")
 

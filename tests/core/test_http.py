@@ -139,7 +139,7 @@ async def test_secrets_do_not_follow_to_another_server() -> None:
     assert not {"authorization", "x-key"} & set(other.asked[0].headers)
 
 
-async def test_a_redirect_to_a_private_address_is_refused() -> None:
+async def test_20_a_redirect_to_a_private_address_is_refused() -> None:
     with serving(lambda _: Reply(b"secret")) as inner:
         away = Reply(status=302, headers={"Location": f"{inner.url}/"})
         with serving(lambda _: away) as server, pytest.raises(Invalid, match="private address"):
@@ -152,19 +152,19 @@ async def test_a_redirect_to_a_private_address_is_refused() -> None:
     ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433", "0x7f.1", "10.0.0.1",
      "169.254.169.254", "[::ffff:127.0.0.1]", "[fe80::1]", "100.64.0.1", "[64:ff9b::7f00:1]"],
 )  # fmt: skip
-async def test_private_addresses_are_refused_in_any_spelling(host: str) -> None:
+async def test_20_private_addresses_are_refused_in_any_spelling(host: str) -> None:
     with pytest.raises(Invalid, match="private address") as refused:
         await fetch(f"http://{host}:9/x", ())
     assert "ALLOW_PRIVATE_SOURCES" in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/", "http://", "gopher:x"])
-async def test_other_schemes_are_refused(url: str) -> None:
+async def test_20_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(Invalid, match="web address"):
         await fetch(url, ())
 
 
-async def test_one_private_address_among_public_ones_is_enough(
+async def test_20_one_private_address_among_public_ones_is_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def two(host: str, port: int) -> list[str]:
@@ -175,7 +175,7 @@ async def test_one_private_address_among_public_ones_is_enough(
         await fetch("http://rebound.example/", ())
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked(
+async def test_20_the_connection_goes_to_the_address_that_was_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A name that would answer differently a moment later is not asked again."""
@@ -199,7 +199,7 @@ async def test_unknown_hosts_are_final(monkeypatch: pytest.MonkeyPatch) -> None:
         await fetch("http://nowhere.invalid/", ())
 
 
-async def test_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_22_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MOST_BYTES", 1 << 20)
     bomb = Reply(gzip.compress(bytes(8 << 20)), headers={"Content-Encoding": "gzip"})
     with serving(lambda _: bomb) as server, pytest.raises(Invalid, match="more than 1 MB at once"):
@@ -214,5 +214,5 @@ async def test_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.Monkey
         ("ff02::1", False), ("255.255.255.255", False), ("192.168.1.1", False), ("fd00::1", False),
     ],
 )  # fmt: skip
-def test_public_means_globally_routable(address: str, public: bool) -> None:
+def test_20_public_means_globally_routable(address: str, public: bool) -> None:
     assert is_public(address) is public

@@ -30,14 +30,14 @@ def line(message: str, *arguments: object, **extra: object) -> dict[str, Any]:
         '{"password": "hunter2"}',
     ],
 )
-def test_secrets_in_text_are_redacted(secret: str) -> None:
+def test_26_secrets_in_text_are_redacted(secret: str) -> None:
     shown = json.dumps(line("it says %s", secret))
     for word in ("abc.def", "0123456789", "hunter2", "c2lnbmF0dXJl"):
         assert word not in shown
     assert "redacted" in shown
 
 
-def test_secret_fields_are_redacted_at_any_depth() -> None:
+def test_26_secret_fields_are_redacted_at_any_depth() -> None:
     shown = redact({"headers": [{"Cookie": "a=b"}], "api_key": "k", "path": "/x"})
     assert shown == {"headers": [{"Cookie": "[redacted]"}], "api_key": "[redacted]", "path": "/x"}
 

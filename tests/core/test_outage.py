@@ -235,7 +235,7 @@ async def test_a_job_asked_to_stop_does_not_come_back_when_its_worker_dies(
     assert (await read(resources, job_id)).cancel_requested is False
 
 
-async def test_what_a_job_stumbled_over_is_not_shown_unless_it_was_written_for_people(
+async def test_26_what_a_job_stumbled_over_is_not_shown_unless_it_was_written_for_people(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stumble(work: Work, steps: int) -> None:

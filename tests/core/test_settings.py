@@ -51,7 +51,7 @@ def test_production_starts_with_safe_settings() -> None:
     assert settings.checked() is settings
 
 
-def test_an_origin_of_star_is_refused_everywhere() -> None:
+def test_15_an_origin_of_star_is_refused_everywhere() -> None:
     with pytest.raises(UnsafeSettings, match="CORS_ORIGINS"):
         made(cors_origins=("*",)).checked()
 

@@ -23,7 +23,7 @@ def test_what_is_put_is_found_with_its_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key", ["../secret", "/etc/passwd", "a/../../b", "a//b", "", ".hidden", "a\x00b", "a/", "C:\\x"]
 )
-def test_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
+def test_21_no_key_leaves_the_folder(tmp_path: Path, key: str) -> None:
     with pytest.raises(ValueError, match="not a storage key"):
         Storage(tmp_path).put(key, b"x")
 

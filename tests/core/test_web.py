@@ -206,7 +206,7 @@ async def test_a_refusal_commits_only_the_trace_it_must_leave(
         assert await session.scalar(query) == int(kept)
 
 
-async def test_nothing_of_the_inside_leaves_with_an_unforeseen_error(
+async def test_26_nothing_of_the_inside_leaves_with_an_unforeseen_error(
     member: httpx2.AsyncClient,
 ) -> None:
     broken = await member.post("/things/broken", headers={"X-Request-ID": "mine-1"})
@@ -246,7 +246,7 @@ async def test_a_missing_permission_is_named(
         (b'{"name": "' + b"x" * (1 << 20) + b'"}', "application/json", 413),
     ],
 )
-async def test_bodies_that_are_not_what_they_should_be(
+async def test_22_bodies_that_are_not_what_they_should_be(
     member: httpx2.AsyncClient, content: bytes, media: str, status: int
 ) -> None:
     headers = {"Content-Type": media} if media else {}
@@ -256,7 +256,7 @@ async def test_bodies_that_are_not_what_they_should_be(
     assert await count(member) == 0
 
 
-async def test_a_body_without_a_length_is_counted_while_it_streams(
+async def test_22_a_body_without_a_length_is_counted_while_it_streams(
     member: httpx2.AsyncClient,
 ) -> None:
     async def endless() -> AsyncIterator[bytes]:
@@ -305,7 +305,7 @@ async def test_an_upload_of_nobody_is_refused_before_it_is_read(
     assert read < 2
 
 
-async def test_every_answer_is_timed_named_and_guarded(client: httpx2.AsyncClient) -> None:
+async def test_28_every_answer_is_timed_named_and_guarded(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/nowhere", headers={"X-Request-ID": "bad id\twith spaces"})
     assert answer.status_code == 404
     assert len(answer.headers["x-request-id"]) == 36

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from astralytiq.core.db import Base, BigId, Database, before_commit, utc_now
+from astralytiq.core.db import Base, BigId, Database, before_commit, unbroken, utc_now
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,9 @@ class Broadcast:
         """Runs beside the API until it is cancelled."""
         while True:
             if self._listeners:
-                await self._deliver_if_possible()
+                # To its end, also when told to stop: a driver's thread that is left in the middle
+                # of a read would answer to a loop that is closed by then.
+                await unbroken(self._deliver_if_possible())
             await asyncio.sleep(POLL_SECONDS)
 
     async def _deliver_if_possible(self) -> None:

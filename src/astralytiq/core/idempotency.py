@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import LargeBinary, UniqueConstraint, delete, select
+from sqlalchemy import CursorResult, LargeBinary, UniqueConstraint, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -73,6 +73,13 @@ async def remember(session: AsyncSession, row_id: int, answer: KeptAnswer) -> No
 
 async def forget(session: AsyncSession, row_id: int) -> None:
     await session.execute(delete(IdempotencyKey).where(IdempotencyKey.id == row_id))
+
+
+async def forget_actor(session: AsyncSession, actor: str) -> int:
+    """Drop all answers to an actor; how many they were."""
+    theirs = delete(IdempotencyKey).where(IdempotencyKey.actor == actor)
+    done: CursorResult[Any] = await session.execute(theirs)  # type: ignore[assignment]
+    return done.rowcount
 
 
 async def trim(session: AsyncSession) -> None:

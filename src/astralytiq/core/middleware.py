@@ -45,12 +45,16 @@ class RequestContext:
         began, seen = time.perf_counter(), Seen()
         given = Headers(scope=scope).get("x-request-id", "")
         identifier = given if SANE_ID.fullmatch(given) else new_id()
+        state = scope.setdefault("state", {})
         tokens = (request_id.set(identifier), client_address.set(address_of(scope)))
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen.status = message["status"]
-                decorate(MutableHeaders(scope=message), scope, identifier, began)
+                headers = MutableHeaders(scope=message)
+                decorate(headers, scope, identifier, began)
+                if standing := state.get("standing"):
+                    headers.update(standing.headers)
             await send(message)
 
         try:

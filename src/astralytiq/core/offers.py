@@ -1,17 +1,22 @@
-"""What a room offers to those that may not name it: counts, and what happens to its things.
+"""What a room offers to those that may not name it: counts, what happens to its things when a
+project or a person goes, and all that it holds on a person.
 
 A room registers an async function under its own name, in a module that `wiring.load_offers` loads.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.core.db import Base
 from astralytiq.core.security import Actor
+
+AT_ONCE = 200  # rows of a person's export that are in memory
 
 Offer = TypeVar("Offer", bound=Callable[..., Awaitable[object]])
 
@@ -31,11 +36,34 @@ class Scope:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Erasure:
+    """Whose account is erased: the number stays, the e-mail gives way to the pseudonym."""
+
+    user_id: int
+    email: str
+    pseudonym: str
+
+
+Rows = AsyncIterator[dict[str, Any]]
 Count = Callable[[AsyncSession, Scope], Awaitable[dict[str, int]]]
 OnProjectDeleted = Callable[[AsyncSession, int, Fate], Awaitable[int]]
+RowsOf = Callable[[AsyncSession, int], Rows]
+OnAccountErased = Callable[[AsyncSession, Erasure], Awaitable[int]]
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """One file of a person's export: what it is, in words, and its rows."""
+
+    about: str
+    rows_of: RowsOf
+
 
 COUNTS: dict[str, Count] = {}
 ON_PROJECT_DELETED: dict[str, OnProjectDeleted] = {}
+PERSONAL_DATA: dict[str, PersonalData] = {}
+ON_ACCOUNT_ERASED: dict[str, OnAccountErased] = {}
 
 
 def counts(name: str) -> Callable[[Count], Count]:
@@ -46,6 +74,23 @@ def counts(name: str) -> Callable[[Count], Count]:
 def project_deleted(name: str) -> Callable[[OnProjectDeleted], OnProjectDeleted]:
     """Offer to detach or delete what belongs to a project; answers how many things that were."""
     return registering(ON_PROJECT_DELETED, name)
+
+
+def personal_data(name: str, about: str) -> Callable[[RowsOf], RowsOf]:
+    """Offer all that the room holds on an account, a page at a time: no hash, token or secret."""
+
+    def register(rows_of: RowsOf) -> RowsOf:
+        if name in PERSONAL_DATA:
+            raise ValueError(f"Two offers are named {name!r}.")
+        PERSONAL_DATA[name] = PersonalData(about, rows_of)
+        return rows_of
+
+    return register
+
+
+def account_erased(name: str) -> Callable[[OnAccountErased], OnAccountErased]:
+    """Offer to remove what names the person; answers how many rows that were."""
+    return registering(ON_ACCOUNT_ERASED, name)
 
 
 def registering(registry: dict[str, Offer], name: str) -> Callable[[Offer], Offer]:
@@ -68,3 +113,24 @@ async def delete_project(session: AsyncSession, project_id: int, fate: Fate) -> 
     return {
         name: await settle(session, project_id, fate) for name, settle in ON_PROJECT_DELETED.items()
     }
+
+
+async def erase_account(session: AsyncSession, erasure: Erasure) -> dict[str, int]:
+    """Let every room forget the person, in the transaction of the erasure."""
+    return {name: await forget(session, erasure) for name, forget in ON_ACCOUNT_ERASED.items()}
+
+
+# Rows of an export ------------------------------------------------------------------------------
+
+
+async def streamed(session: AsyncSession, query: Executable, at_once: int = AT_ONCE) -> Rows:
+    """The rows of `query` as the database gives them, `at_once` in memory."""
+    found = await session.stream(query.execution_options(yield_per=at_once))
+    async for page in found.mappings().partitions():
+        for row in page:
+            yield dict(row)
+
+
+def columns_of(table: type[Base], *but: str) -> list[Any]:
+    """The columns of `table`, without those named in `but`."""
+    return [column for column in table.__table__.columns if column.name not in but]

@@ -9,20 +9,27 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 
+from astralytiq.core import audit
 from astralytiq.core.errors import (
     AppError,
     Conflict,
     Fault,
+    Forbidden,
     Invalid,
     PreconditionFailed,
     Unavailable,
 )
-from astralytiq.core.logging import request_id
+from astralytiq.core.logging import client_address, request_id
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor, anonymous
+from astralytiq.core.web import template
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -52,6 +59,8 @@ def problem(
 
 async def refuse(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)
+    if isinstance(error, Forbidden):
+        await note_denial(request)
     return problem(
         error.status,
         error.title,
@@ -62,9 +71,29 @@ async def refuse(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def note_denial(request: Request) -> None:
+    """Who tried what they may not is on record: once a minute and door, or floods would fill it."""
+    resources: Resources = request.app.state.resources
+    actor: Actor = getattr(request.state, "actor", None) or anonymous(frozenset())
+    door = f"{request.method} {template(request)}"
+    who = str(actor.id or client_address.get())
+    if not resources.limits.first("denied", who, door):
+        return
+
+    async def store(session: AsyncSession) -> None:
+        audit.record(session, actor, "access.denied", door, outcome="refused")
+
+    try:
+        await resources.database.write(store)
+    except (DBAPIError, OSError) as fault:  # The refusal stands all the same.
+        log.error("a denial could not be recorded", extra={"error": str(fault)})
+
+
 async def refuse_input(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    faults = [Fault(tuple(e["loc"]), str(e["msg"]), str(e["type"])) for e in error.errors()]
+    if request.method not in methods_at(request):
+        return await refuse_http(request, HTTPException(405))
+    faults = [Fault(tuple(e["loc"]), message(e), str(e["type"])) for e in error.errors()]
     named = "; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in faults[:5])
     return problem(
         422,
@@ -75,18 +104,35 @@ async def refuse_input(request: Request, error: Exception) -> JSONResponse:
     )
 
 
+def message(fault: dict[str, Any]) -> str:
+    """Of JSON that cannot be read FastAPI says only that, and puts the reason aside."""
+    return str(
+        fault["ctx"]["error"]
+        if fault["type"] == "json_invalid" and "ctx" in fault
+        else fault["msg"]
+    )
+
+
 async def refuse_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     title, detail = HTTPStatus(error.status_code).phrase, str(error.detail)
+    headers = dict(error.headers or {})
     if error.status_code == 404 and detail == title:
         detail = "There is nothing at this path; /docs lists what there is."
-    return problem(
-        error.status_code,
-        title,
-        detail,
-        instance=request.url.path,
-        headers=dict(error.headers or {}),
-    )
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(methods_at(request))  # The router names one route's alone.
+        detail = f"Here one may only {headers['Allow']}."
+    return problem(error.status_code, title, detail, instance=request.url.path, headers=headers)
+
+
+def methods_at(request: Request) -> list[str]:
+    """What may be done at this path: /tasks/stats is itself, and no task named "stats"."""
+    path = request.scope["path"]
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
+    found = [one for one in routes if one.path == path] or [
+        one for one in routes if one.path_regex.match(path)
+    ]
+    return sorted({method for one in found for method in one.methods or ()})
 
 
 async def refuse_clash(request: Request, error: Exception) -> JSONResponse:

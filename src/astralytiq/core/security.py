@@ -1,6 +1,9 @@
 """Actors and what they may do; passwords and access tokens."""
 
 import asyncio
+import hashlib
+import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.bcrypt import BcryptHasher
 
 from astralytiq.core.db import new_id, utc_now
@@ -19,6 +23,7 @@ ALGORITHM = "HS256"
 ISSUER = AUDIENCE = "astralytiq"
 LEEWAY_SECONDS = 10
 REQUIRED_CLAIMS = ["exp", "iat", "jti", "sub", "iss", "aud"]
+HEADERS = frozenset({"alg", "typ", "kid"})  # no jku, jwk or x5u, which bring their own key
 PASSWORD_BYTES = 72  # bcrypt reads no further
 
 
@@ -91,8 +96,9 @@ def anonymous(scopes: frozenset[str]) -> Actor:
 SYSTEM = Actor(id=None, name="system", scopes=frozenset(), via="system")
 
 
-# bcrypt at cost 12 takes 235 ms of a core: two at a time, so that sign-ins never fill the machine.
-_hashing_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="bcrypt")
+# bcrypt at cost 12 takes 235 ms of a core: a few at a time, so that sign-ins fill no machine.
+HASHES_AT_ONCE = max(2, min(4, os.cpu_count() or 1))
+_hashing_pool = ThreadPoolExecutor(HASHES_AT_ONCE, thread_name_prefix="bcrypt")
 _hasher = PasswordHash((BcryptHasher(rounds=12),))
 
 
@@ -112,11 +118,36 @@ async def password_matches(password: str, stored: str | None) -> bool:
     return await loop.run_in_executor(_hashing_pool, _compare, password, stored)
 
 
+async def compare_password(password: str, stored: str | None) -> tuple[bool, str | None]:
+    """The same, and a new hash where the stored one has another cost and the password is right."""
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(_hashing_pool, _compare_and_renew, password, stored)
+
+
 def _compare(password: str, stored: str | None) -> bool:
     # bcrypt raises above 72 bytes: such a password fits no account, but must take the same time.
     fits = len(password.encode()) <= PASSWORD_BYTES
-    matches = _hasher.verify(password if fits else "x", stored or dummy_hash())
-    return matches and fits and stored is not None
+    given = password if fits else "x"
+    try:
+        matches = _hasher.verify(given, stored or dummy_hash())
+    except UnknownHashError:  # Of another program, or of an account without a password.
+        stored, matches = None, _hasher.verify(given, dummy_hash())
+    return matches and fits and bool(stored)  # An erased account has the empty hash.
+
+
+def _compare_and_renew(password: str, stored: str | None) -> tuple[bool, str | None]:
+    matches = _compare(password, stored)
+    if stored is None or not is_outdated(stored):
+        return matches, None
+    if matches:
+        return True, _hasher.hash(password)
+    _compare(password, None)  # A cheaper hash must not answer sooner than no account at all.
+    return False, None
+
+
+def is_outdated(stored: str) -> bool:
+    """A bcrypt hash of another cost than ours."""
+    return BcryptHasher.identify(stored) and _hasher.current_hasher.check_needs_rehash(stored)
 
 
 @cache
@@ -127,6 +158,11 @@ def common_passwords() -> frozenset[str]:
 
 def is_common(password: str) -> bool:
     return password.lower() in common_passwords()
+
+
+def key_id(key: str) -> str:
+    """Names a key without telling it."""
+    return hashlib.sha256(f"key id\x00{key}".encode()).hexdigest()[:16]
 
 
 def issue_token(key: str, user_id: int, minutes: float, **claims: str) -> str:
@@ -143,17 +179,24 @@ def issue_token(key: str, user_id: int, minutes: float, **claims: str) -> str:
         "typ": "access",
         **claims,
     }
-    return jwt.encode(payload, key, ALGORITHM)
+    return jwt.encode(payload, key, ALGORITHM, headers={"kid": key_id(key)})
 
 
-def read_token(key: str, token: str) -> dict[str, Any]:
-    """The claims of a valid access token; the algorithm is ours, never the token's choice."""
+def read_token(keys: Sequence[str], token: str) -> dict[str, Any]:
+    """The claims of a valid access token that one of `keys` signed.
+
+    Algorithm and keys are ours, never the token's choice: it only names which of them it was.
+    """
     import jwt  # noqa: PLC0415 - with its cryptography 0.15 s: not on the start path
 
     try:
+        header = jwt.get_unverified_header(token)
+        known = {key_id(key): key for key in keys}
+        if not header.keys() <= HEADERS or header.get("kid") not in known:
+            raise jwt.InvalidTokenError
         claims: dict[str, Any] = jwt.decode(
             token,
-            key,
+            known[header["kid"]],
             algorithms=[ALGORITHM],
             issuer=ISSUER,
             audience=AUDIENCE,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,12 +15,22 @@ EXAMPLE_SECRETS = frozenset(
     {"change-me", "changeme", "secret", "your-secret-key", "your-secret-key-change-in-production"}
 )
 SECRET_BYTES = 32
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 LOOPBACK_SCOPES = frozenset(
     {"telemetry:write", "telemetry:read", "data:read", "metrics:write", "runs:read"}
 )
 
+# What an identity may ask of us in production; elsewhere these are off unless they are set.
+PRODUCTION_BUDGETS = {
+    "general": "6000/minute",
+    "expensive": "60/minute",
+    "predict": "60000/minute",
+    "open": "120/minute",
+}
+
 Environment = Literal["development", "test", "production"]
+Budget = Annotated[str, Field(pattern=r"^(off|\d+/(\d+ )?(second|minute|hour|day)s?)?$")]
 Words = Annotated[tuple[str, ...], NoDecode]  # "a,b" in the environment, not JSON
 
 
@@ -57,6 +68,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = ""
 
     secret_key: SecretStr = SecretStr("")
+    previous_secret_keys: SecretStr = SecretStr("")
     access_token_expire_minutes: int = Field(30, ge=1)
     session_idle_hours: float = Field(24 * 14, gt=0)
     session_days: float = Field(90, gt=0)
@@ -68,6 +80,15 @@ class Settings(BaseSettings):
     cors_origins: Words = ()
     allowed_hosts: Words = ()
     trusted_proxies: Words = ()
+
+    public_url: str = ""
+    smtp_url: SecretStr = SecretStr("")
+    mail_from: str = ""
+
+    rate_limit: Budget = ""
+    rate_limit_expensive: Budget = ""
+    rate_limit_predict: Budget = ""
+    rate_limit_open: Budget = ""
 
     source_roots: Words = ()
     source_secrets: Words = ()
@@ -111,6 +132,13 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
+    def base_url(self) -> str:
+        """What links begin with: never the Host of a request, which its sender may choose."""
+        host = "localhost" if self.host in EVERY_ADDRESS else self.host
+        shown = f"[{host}]" if ":" in host else host
+        return self.public_url.rstrip("/") or f"http://{shown}:{self.port}"
+
+    @property
     def readable_roots(self) -> tuple[Path, ...]:
         """Folders that file sources may read; nothing outside them is ever opened."""
         if self.source_roots:
@@ -134,6 +162,25 @@ class Settings(BaseSettings):
         """The configured key, or one made once and kept in the home folder."""
         return self.secret_key.get_secret_value() or kept_value(self.home / "secret_key")
 
+    @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The key that signs, and those before it whose signatures still count."""
+        older = self.previous_secret_keys.get_secret_value().split(",")
+        return (self.signing_key, *(key.strip() for key in older if key.strip()))
+
+    @property
+    def budgets(self) -> dict[str, str]:
+        """How often an identity may ask, by kind of request; what is missing has no bound."""
+        given = {
+            "general": self.rate_limit,
+            "expensive": self.rate_limit_expensive,
+            "predict": self.rate_limit_predict,
+            "open": self.rate_limit_open,
+        }
+        usual = PRODUCTION_BUDGETS if self.production else {}
+        chosen = {name: rule or usual.get(name, "off") for name, rule in given.items()}
+        return {name: rule for name, rule in chosen.items() if rule != "off"}
+
     def checked(self) -> Self:
         """Itself, or `UnsafeSettings` naming everything that must change first."""
         if faults := list(self.faults()):
@@ -156,15 +203,41 @@ class Settings(BaseSettings):
             )
         if self.database.split(":")[0].split("+")[0] not in ("sqlite", "postgres", "postgresql"):
             found.append("DATABASE_URL must begin with sqlite:// or postgresql://.")
+        found += self.mail_faults()
+        if self.environment != "development":
+            found += self.key_faults()
         return found + (self.production_faults() if self.production else [])
+
+    def key_faults(self) -> list[str]:
+        key = self.secret_key.get_secret_value().strip()
+        if not (key or self.production):
+            return []  # One is made, and kept in the home.
+        if len(key.encode()) >= SECRET_BYTES and key.lower() not in EXAMPLE_SECRETS:
+            return []
+        return [
+            f"SECRET_KEY must be set to at least {SECRET_BYTES} random bytes "
+            "(python -c 'import secrets; print(secrets.token_urlsafe(48))')."
+        ]
+
+    def mail_faults(self) -> list[str]:
+        found = []
+        server, sender = self.smtp_url.get_secret_value(), self.mail_from
+        if server and not is_address(server, "smtp", "smtps"):
+            found.append("SMTP_URL must read smtp://user:password@host:587 or smtps://....")
+        if server and ("@" not in sender or not sender.isprintable()):
+            found.append("MAIL_FROM must be the address that mails come from: SMTP_URL is set.")
+        if self.public_url and not is_address(self.public_url, "http", "https"):
+            found.append("PUBLIC_URL must read https://data.example.org: links begin with it.")
+        if self.production and server and not self.public_url:
+            found.append("PUBLIC_URL must be set with SMTP_URL: links in mails begin with it.")
+        return found
 
     def production_faults(self) -> list[str]:
         found = []
-        key = self.secret_key.get_secret_value()
-        if len(key.encode()) < SECRET_BYTES or key.lower() in EXAMPLE_SECRETS:
+        older = self.previous_secret_keys.get_secret_value().split(",")
+        if any(len(one.strip().encode()) < SECRET_BYTES for one in older if one.strip()):
             found.append(
-                f"SECRET_KEY must be set to at least {SECRET_BYTES} random bytes "
-                "(python -c 'import secrets; print(secrets.token_urlsafe(48))')."
+                f"PREVIOUS_SECRET_KEYS must each have {SECRET_BYTES} bytes: they still count."
             )
         if self.debug:
             found.append("DEBUG must be off.")
@@ -174,6 +247,15 @@ class Settings(BaseSettings):
         if password and len(password) < 12:
             found.append("ADMIN_PASSWORD must have at least 12 characters.")
         return found
+
+
+def is_address(url: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # Read when asked for: ValueError if it is no number.
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
 
 
 def kept_value(path: Path, size: int = 48) -> str:

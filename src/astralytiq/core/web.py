@@ -4,25 +4,29 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer, SecurityScopes
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.routing import Match
+from starlette.types import Scope
 
 from astralytiq.core import idempotency
-from astralytiq.core.db import Versioned
 from astralytiq.core.errors import AppError, PreconditionFailed, Unauthenticated, UnsupportedMedia
 from astralytiq.core.idempotency import KeptAnswer
+from astralytiq.core.limits import Spent
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MOST = 1000
+API = "/api/v1"
 
 Authenticate = Callable[[Request], Awaitable[Actor]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -64,9 +68,58 @@ async def caller(request: Request) -> Actor:
     """The actor of this request, found once by the feature that knows accounts."""
     if not hasattr(request.state, "actor"):
         authenticate: Authenticate = request.app.state.authenticate
-        request.state.actor = await authenticate(request)
-    actor: Actor = request.state.actor
-    return actor
+        try:
+            actor = await authenticate(request)
+        except Unauthenticated:
+            charge(request, budget_of(request), address_of(request))  # Guessing is not free.
+            raise
+        request.state.actor = actor
+        charge(request, budget_of(request), identity_of(request, actor))
+    found: Actor = request.state.actor
+    return found
+
+
+def identity_of(request: Request, actor: Actor) -> str:
+    """A key has a budget of its own beside its owner's."""
+    if actor.id is None:
+        return address_of(request)
+    return actor.via if actor.via.startswith("key:") else f"user:{actor.id}"
+
+
+def address_of(request: Request) -> str:
+    return f"address:{request.client.host if request.client else 'unknown'}"
+
+
+def budget_of(request: Request) -> str:
+    return getattr(request.scope.get("endpoint"), "budget", "general")
+
+
+def charge(request: Request, budget: str, identity: str) -> None:
+    try:
+        standing = app_resources(request).limits.charge(budget, identity)
+    except Spent as refusal:
+        request.state.standing = refusal.standing
+        raise
+    if standing:
+        request.state.standing = standing
+
+
+def charged_to(budget: str) -> Callable[[Endpoint], Endpoint]:
+    """The door's requests count in a budget of their own (`Settings.budgets` names them)."""
+
+    def marked(endpoint: Endpoint) -> Endpoint:
+        endpoint.budget = budget  # type: ignore[attr-defined]
+        return endpoint
+
+    return marked
+
+
+async def charge_visitor(request: Request) -> None:
+    charge(request, "open", address_of(request))
+
+
+# For doors that open without a sign-in.
+OpenBudget = Depends(charge_visitor)
 
 
 bearer_scheme = HTTPBearer(auto_error=False, description="An access token from /auth/login.")
@@ -126,6 +179,7 @@ class Door(APIRoute):
         async def handler(request: Request) -> Response:
             if expects_form:
                 await refuse_unknown(request)
+                refuse_no_form(request)
             elif expects_body:
                 refuse_other_media(request)
             strict = StrictRequest(request.scope, request.receive)
@@ -151,6 +205,12 @@ def is_form(body_field: Any) -> bool:
     return type(body_field.field_info).__name__ in ("Form", "File")
 
 
+def refuse_no_form(request: Request) -> None:
+    media = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media not in ("", "multipart/form-data"):
+        raise UnsupportedMedia(f"Send a form: 'Content-Type: multipart/form-data', not {media!r}.")
+
+
 def refuse_other_media(request: Request) -> None:
     if "content-type" not in request.headers and not has_body(request):
         return
@@ -164,9 +224,28 @@ def has_body(request: Request) -> bool:
     return chunked or request.headers.get("content-length", "0") != "0"
 
 
+class Room(APIRouter):
+    """A feature's router. Paths of other rooms are passed over as a whole: FastAPI would try each
+    of its doors, twice, for every request to a later room."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if not scope["path"].removeprefix(API).startswith(self.prefix):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
 def room(prefix: str, tag: str) -> APIRouter:
-    """A feature's router."""
-    return APIRouter(prefix=prefix, tags=[tag], route_class=Door)
+    return Room(prefix=prefix, tags=[tag], route_class=Door)
+
+
+def template(request: Request) -> str:
+    """The path of the door, with names for what it was asked for: "/api/v1/users/{user_id}"."""
+    path: str = request.scope["path"]
+    route = request.scope.get("route")
+    if route is None:
+        return path
+    within: str = route.path  # A route does not know what its router was included under.
+    return f"{API}{within}" if path.startswith(f"{API}/") else within
 
 
 async def recall(request: Request, session: AsyncSession) -> None:
@@ -198,16 +277,21 @@ async def forget(request: Request) -> None:
         await idempotency.forget(session, row)
 
 
-def etag(entity: Versioned) -> str:
+class HasVersion(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+def etag(entity: HasVersion) -> str:
     return f'"{entity.version}"'
 
 
-def mark(response: Response, entity: Versioned) -> None:
+def mark(response: Response, entity: HasVersion) -> None:
     """Name the version that this answer shows."""
     response.headers["ETag"] = etag(entity)
 
 
-def refuse_stale(request: Request, entity: Versioned) -> None:
+def refuse_stale(request: Request, entity: HasVersion) -> None:
     """Refuse a change of a version other than the one the caller saw (If-Match)."""
     wanted = request.headers.get("if-match")
     if wanted and wanted != "*" and etag(entity) not in tags_in(wanted):
@@ -256,8 +340,10 @@ def relative(url: Any) -> str:
 
 def page_asked(
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
-    offset: Annotated[int, Query(ge=0)] = 0,
-    skip: Annotated[int | None, Query(ge=0, description="another name of offset")] = None,
+    offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
+    skip: Annotated[
+        int | None, Query(ge=0, lt=1 << 53, description="another name of offset")
+    ] = None,
 ) -> Page:
     return Page(limit, offset if skip is None else skip)
 

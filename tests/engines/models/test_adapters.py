@@ -52,12 +52,12 @@ def test_data_that_cannot_be_learnt_from_are_refused_in_words(name: str) -> None
 
 @every_algorithm
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x04N."])
-def test_only_own_files_are_loaded(name: str, content: bytes) -> None:
+def test_23_only_own_files_are_loaded(name: str, content: bytes) -> None:
     with pytest.raises(ValueError, match="model"):
         adapter_of(name).load(content)
 
 
-def test_another_algorithms_file_is_refused() -> None:
+def test_23_another_algorithms_file_is_refused() -> None:
     tree = adapter_of("decision_tree")
     content = tree.save(tree.train(FEATURES, TARGET, {}, 0, ignore))
     with pytest.raises(ValueError, match="no random_forest"):

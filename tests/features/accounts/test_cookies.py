@@ -34,7 +34,7 @@ async def csrf_of(browser: httpx2.AsyncClient) -> dict[str, str]:
     return {**PAGE, "X-CSRF-Token": answer.json()["csrf_token"]}
 
 
-async def test_only_browsers_get_cookies_and_scripts_cannot_read_them(
+async def test_12_only_browsers_get_cookies_and_scripts_cannot_read_them(
     client: httpx2.AsyncClient,
 ) -> None:
     await client.post("/api/v1/auth/register", json=ALICE)
@@ -46,7 +46,7 @@ async def test_only_browsers_get_cookies_and_scripts_cannot_read_them(
     assert all("HttpOnly" in one and "SameSite=lax" in one for one in given)
 
 
-async def test_over_https_cookies_are_bound_to_our_host(app: FastAPI) -> None:
+async def test_12_over_https_cookies_are_bound_to_our_host(app: FastAPI) -> None:
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="https://a.test") as client:
         await client.post("/api/v1/auth/register", json=ALICE)
@@ -60,7 +60,7 @@ async def test_over_https_cookies_are_bound_to_our_host(app: FastAPI) -> None:
         assert (await client.get(ME)).status_code == 200
 
 
-async def test_a_cookie_reads_and_with_the_token_of_its_session_changes(
+async def test_13_a_cookie_reads_and_with_the_token_of_its_session_changes(
     browser: httpx2.AsyncClient,
 ) -> None:
     assert (await browser.get(ME)).json()["username"] == "alice"
@@ -73,7 +73,7 @@ async def test_a_cookie_reads_and_with_the_token_of_its_session_changes(
     assert (await browser.patch(CHANGE, json=body, headers=foreign)).status_code == 403
 
 
-async def test_the_token_of_another_session_is_worth_nothing(
+async def test_13_the_token_of_another_session_is_worth_nothing(
     app: FastAPI, browser: httpx2.AsyncClient
 ) -> None:
     async with make_client(app) as other:
@@ -88,7 +88,7 @@ async def test_the_token_of_another_session_is_worth_nothing(
 
 @pytest.mark.parametrize("prefix", ["", "Bearer "])
 @pytest.mark.parametrize("name", ["auth_token", "access_token"])
-async def test_older_cookie_names_and_forms_still_count(
+async def test_12_older_cookie_names_and_forms_still_count(
     app: FastAPI, browser: httpx2.AsyncClient, name: str, prefix: str
 ) -> None:
     token = browser.cookies["auth_token"]
@@ -97,7 +97,7 @@ async def test_older_cookie_names_and_forms_still_count(
         assert (await older.get(ME, headers=headers)).status_code == 200
 
 
-async def test_a_header_wins_over_a_cookie(
+async def test_13_a_header_wins_over_a_cookie(
     app: FastAPI, browser: httpx2.AsyncClient, sign_in: SignIn
 ) -> None:
     other = await sign_in(Role.viewer)
@@ -111,7 +111,7 @@ async def test_a_header_wins_over_a_cookie(
 
 
 @pytest.mark.parametrize("path", ["register", "login", "refresh"])
-async def test_a_page_elsewhere_signs_nobody_in(client: httpx2.AsyncClient, path: str) -> None:
+async def test_14_a_page_elsewhere_signs_nobody_in(client: httpx2.AsyncClient, path: str) -> None:
     bodies: dict[str, Any] = {"register": ALICE, "login": LOGIN, "refresh": {"refresh_token": "x"}}
     refused = await client.post(f"/api/v1/auth/{path}", json=bodies[path], headers=ELSEWHERE)
     assert refused.status_code == 403
@@ -128,11 +128,11 @@ async def test_a_browser_refreshes_and_signs_out_by_cookie(browser: httpx2.Async
     assert (await browser.get(ME)).status_code == 401
 
 
-async def test_a_link_starts_no_runs_by_cookie(browser: httpx2.AsyncClient) -> None:
+async def test_13_a_link_starts_no_runs_by_cookie(browser: httpx2.AsyncClient) -> None:
     assert (await browser.get("/etl/run")).status_code == 403
 
 
-async def test_a_key_does_what_its_scopes_say_and_is_shown_once(
+async def test_17_a_key_does_what_its_scopes_say_and_is_shown_once(
     app: FastAPI, sign_in: SignIn
 ) -> None:
     scientist = await sign_in(Role.data_scientist)
@@ -155,26 +155,7 @@ async def test_a_key_does_what_its_scopes_say_and_is_shown_once(
         assert (await device.get("/data", headers={"X-API-Key": key})).status_code == 401
 
 
-@pytest.mark.parametrize("change", ["prefix", "secret", "empty", "expired"])
-async def test_a_wrong_or_expired_key_is_refused(
-    app: FastAPI, sign_in: SignIn, change: str
-) -> None:
-    analyst = await sign_in(Role.analyst)
-    past = {"name": "k", "scopes": ["data:read"], "expires_at": "2020-01-01T00:00:00Z"}
-    assert (await analyst.post("/api/v1/api-keys", json=past)).status_code == 422
-    made = await analyst.post("/api/v1/api-keys", json={"name": "k", "scopes": ["data:read"]})
-    key = made.json()["key"]
-    wrong = {
-        "prefix": key.replace("ak_", "ak_0", 1),
-        "secret": key[:-1] + ("a" if key[-1] != "a" else "b"),
-        "empty": "ak_",
-        "expired": f"ak_{'0' * 12}_x",
-    }[change]
-    async with make_client(app) as device:
-        assert (await device.get("/data", headers={"X-API-Key": wrong})).status_code == 401
-
-
-async def test_nobody_gives_a_key_more_than_they_have(sign_in: SignIn) -> None:
+async def test_17_nobody_gives_a_key_more_than_they_have(sign_in: SignIn) -> None:
     analyst = await sign_in(Role.analyst)
     body = {"name": "k", "scopes": ["data:read", "users:write", "nonsense"]}
     refused = await analyst.post("/api/v1/api-keys", json=body)

@@ -51,6 +51,13 @@ async def test_the_same_file_may_come_again_and_gets_a_name_of_its_own(sign_in: 
     assert names == ["flowers", "flowers (2)", "flowers (3)"]
 
 
+@pytest.mark.parametrize("path", [f"{DATASETS}/upload", UPLOAD_DATA])
+async def test_an_upload_is_a_form(sign_in: SignIn, path: str) -> None:
+    analyst = await sign_in(Role.analyst)
+    assert (await analyst.post(path, json={"file": "a,b"})).status_code == 415
+    assert (await analyst.post(path)).status_code == 422
+
+
 async def test_uploads_at_the_same_moment_do_not_clash(sign_in: SignIn) -> None:
     analyst = await sign_in(Role.analyst)
     answers = await asyncio.gather(*(upload(analyst) for _ in range(5)))
@@ -95,7 +102,7 @@ async def test_other_files_are_refused_by_their_kind(sign_in: SignIn) -> None:
 
 
 @pytest.mark.parametrize("filename", ["..", "/etc/passwd", "C:\\x\\..\\y.csv", "a\tb\n.csv"])
-async def test_a_file_name_is_never_a_path(
+async def test_21_a_file_name_is_never_a_path(
     sign_in: SignIn, resources: Resources, filename: str
 ) -> None:
     answer = await upload(await sign_in(Role.analyst), filename=filename)

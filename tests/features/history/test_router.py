@@ -94,7 +94,15 @@ async def test_filters_narrow_the_list(
 
 @pytest.mark.parametrize(
     "query",
-    ["before=0", "before=x", "since=yesterday", "format=xml", "limit=0", "actor=" + "x" * 501],
+    [
+        "before=0",
+        "before=x",
+        "since=yesterday",
+        "until=0.5",
+        "format=xml",
+        "limit=0",
+        "actor=" + "x" * 501,
+    ],
 )
 async def test_a_filter_that_makes_no_sense_is_refused(
     admin: httpx2.AsyncClient, query: str
@@ -166,7 +174,7 @@ async def test_anybody_can_check_the_hash_of_a_line(admin: httpx2.AsyncClient) -
         assert sha256(words.encode()).hexdigest() == entry["hash"]
 
 
-async def test_nothing_that_is_written_begins_a_line_of_its_own(
+async def test_27_nothing_that_is_written_begins_a_line_of_its_own(
     admin: httpx2.AsyncClient, database: Database
 ) -> None:
     evil = 'x\r\n2026-01-31,1,"admin",\u2028\u2029\x85\x0b\x0c\x1c\x00\x1b[2J'
@@ -179,7 +187,7 @@ async def test_nothing_that_is_written_begins_a_line_of_its_own(
     assert len(list(csv.reader(io.StringIO((await admin.get(DOORS[1])).text)))) == count + 1
 
 
-async def test_a_spreadsheet_finds_no_formula_in_a_cell(
+async def test_24_a_spreadsheet_finds_no_formula_in_a_cell(
     admin: httpx2.AsyncClient, database: Database
 ) -> None:
     for number, start in enumerate("=+-@"):
@@ -200,14 +208,14 @@ async def test_a_spreadsheet_finds_no_formula_in_a_cell(
         (-5, -5), (-0.5, -0.5), (None, None), ("a=1", "a=1"), ("-5\n=1", "'-5\n=1"),
     ],
 )  # fmt: skip
-def test_a_cell_that_begins_like_a_formula_is_quoted(value: object, cell: object) -> None:
+def test_24_a_cell_that_begins_like_a_formula_is_quoted(value: object, cell: object) -> None:
     assert export.safe(value) == cell
 
 
 # Erasing ----------------------------------------------------------------------------------------
 
 
-async def test_who_is_erased_has_no_name_and_the_chain_still_holds(
+async def test_27_who_is_erased_has_no_name_and_the_chain_still_holds(
     admin: httpx2.AsyncClient, app: FastAPI, database: Database
 ) -> None:
     async def erase(session: AsyncSession) -> None:

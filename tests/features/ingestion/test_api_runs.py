@@ -158,7 +158,7 @@ async def test_a_page_that_changed_meanwhile_is_read_from_its_top(
         ({"type": "query", "name": "key"}, ("key", SECRET)),
     ],
 )
-async def test_the_secret_is_sent_with_every_page_and_never_shown(
+async def test_26_the_secret_is_sent_with_every_page_and_never_shown(
     ingest: Ingest,
     scientist: httpx2.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
@@ -207,7 +207,7 @@ async def test_a_next_page_elsewhere_gets_no_sign_in(
     assert not other.asked
 
 
-async def test_a_private_address_is_refused(ingest: Ingest) -> None:
+async def test_20_a_private_address_is_refused(ingest: Ingest) -> None:
     for name, host in (("inner", "10.0.0.1"), ("meta", "169.254.169.254")):
         run = await ingest(name, **source(f"http://{host}"))
         assert run["status"] == "failed"

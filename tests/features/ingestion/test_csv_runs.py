@@ -161,7 +161,7 @@ async def test_a_file_that_cannot_be_read_fails_the_run_at_once(
     assert (job["status"], job["attempts"]) == ("failed", 1)
 
 
-async def test_a_link_that_leads_outside_is_refused(
+async def test_20_a_link_that_leads_outside_is_refused(
     inbox: Path, ingest: Ingest, tmp_path: Path
 ) -> None:
     (tmp_path / "secret.csv").write_text("id\n1\n")
@@ -380,10 +380,12 @@ async def test_a_waiting_run_is_cancelled_at_once(
     run = (await scientist.post("/api/v1/sources/shop/run")).json()
     cancelled = await scientist.post(f"{RUNS}/{run['run_id']}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    assert cancelled.headers["location"] == f"{RUNS}/{run['run_id']}"
     await run_jobs()
     assert await records(scientist) == []
     assert (await scientist.post(f"{RUNS}/{run['run_id']}/cancel")).status_code == 409
     assert (await scientist.post(f"{RUNS}/nothing/cancel")).status_code == 404
+    assert (await scientist.post(f"{RUNS}/\U0001f98a/cancel")).status_code == 404
 
 
 async def test_a_running_run_stops_after_its_batch(

@@ -191,6 +191,7 @@ async def test_all_enabled_sources_run_at_once(
         await scientist.post("/api/v1/sources", json=body)
     answers = [await scientist.request(method, f"{root}/etl/run") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
+    assert {answer.headers["location"] for answer in answers} == {"/api/v1/etl/runs"}
     first, again = (answer.json() for answer in answers)
     assert first["status"] == "accepted"
     assert [run["source"] for run in first["runs"]] == ["a", "b"]

@@ -76,7 +76,7 @@ async def test_names_are_slugs(scientist: httpx2.AsyncClient, name: str) -> None
         {"path": "~/x.csv"},
     ],
 )
-async def test_what_makes_no_sense_is_refused(
+async def test_20_what_makes_no_sense_or_leaves_the_roots_is_refused(
     scientist: httpx2.AsyncClient, change: dict[str, Any]
 ) -> None:
     assert (await scientist.post(SOURCES, json=CSV | change)).status_code == 422
@@ -107,7 +107,7 @@ async def test_what_makes_no_sense_is_refused(
         {"records_path": "a["},
     ],
 )
-async def test_secrets_and_nonsense_in_web_sources_are_refused_without_repeating_them(
+async def test_20_secrets_and_nonsense_in_web_sources_are_refused_without_repeating_them(
     scientist: httpx2.AsyncClient, change: dict[str, Any]
 ) -> None:
     answer = await scientist.post(SOURCES, json=API | change)
@@ -191,7 +191,7 @@ async def test_a_source_is_ensured_once(database: Database) -> None:
     assert (first.id, first.version) == (again.id, again.version)
 
 
-async def test_in_production_only_listed_secrets_are_used(settings: Settings) -> None:
+async def test_20_in_production_only_listed_secrets_are_used(settings: Settings) -> None:
     strict = settings.model_copy(
         update={"environment": "production", "source_secrets": ("LISTED",)}
     )

@@ -31,6 +31,7 @@ async def test_a_job_is_seen_cancelled_and_tried_again_by_its_owner(
 
     cancelled = await owner.post(f"/api/v1/jobs/{job_id}/cancel")
     assert (cancelled.status_code, cancelled.json()["status"]) == (202, "cancelled")
+    assert cancelled.headers["location"] == f"/api/v1/jobs/{job_id}"
     again = await owner.post(f"/api/v1/jobs/{job_id}/retry")
     assert (again.status_code, again.json()["status"]) == (202, "queued")
     found = (await owner.get(f"/api/v1/jobs/{job_id}")).json()

@@ -88,7 +88,7 @@ async def test_the_mlflow_address_is_shown_without_credentials_and_folder(
     assert service.shown_mlflow_uri(settings) == shown
 
 
-async def test_loopback_reads_data_without_signing_in_and_nobody_else_does(
+async def test_29_loopback_reads_data_without_signing_in_and_nobody_else_does(
     app: FastAPI, client: httpx2.AsyncClient
 ) -> None:
     here = httpx2.ASGITransport(app, client=("127.0.0.1", 5000))

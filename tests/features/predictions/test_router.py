@@ -153,7 +153,7 @@ async def test_predictions_at_the_same_moment_are_all_kept(
         assert await session.scalar(select(ModelVersion.served_count)) == 20
 
 
-async def test_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_record(
+async def test_23_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_record(
     analyst: httpx2.AsyncClient, version: ModelVersion, resources: Resources
 ) -> None:
     path = resources.storage.path(version.storage_key)

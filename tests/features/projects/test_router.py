@@ -285,7 +285,7 @@ async def test_pages_say_where_the_others_are(sign_in: SignIn) -> None:
     "query",
     ["sort=owner_id", "sort=name;drop", "status=x", "limit=0", "q=" + "%20".join("abcdefghijk")],
 )
-async def test_a_question_that_makes_no_sense_is_refused(sign_in: SignIn, query: str) -> None:
+async def test_25_a_question_that_makes_no_sense_is_refused(sign_in: SignIn, query: str) -> None:
     ada = await enter(sign_in)
     assert (await ada.client.get(f"{PROJECTS}?{query}")).status_code == 422
 

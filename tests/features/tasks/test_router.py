@@ -89,6 +89,8 @@ async def test_a_stale_change_is_refused(sign_in: SignIn) -> None:
         {"is_completed": None},
         {"priority": "later"},
         {"due_date": "tomorrow"},
+        {"due_date": 1893456000},
+        {"due_date": "1893456000"},
         {"due_date": "0001-01-01T00:00:00+10:00"},
         {"tags": ["x" * 51]},
         {"tags": [""]},

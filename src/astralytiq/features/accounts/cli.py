@@ -1,6 +1,7 @@
 """Commands for accounts and API keys."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,6 +45,16 @@ def id_of(client: "Client", account: str) -> int:
         if account.lower() in (known["email"].lower(), known["username"].lower()):
             return int(known["id"])
     fail(f"There is no account {account!r}; 'astralytiq user list' shows them.", BAD_INPUT)
+
+
+def show_link(answer: dict[str, Any], *, as_json: bool) -> None:
+    """The link alone on standard output, for pipes; what belongs to it on standard error."""
+    if as_json:
+        show_json(answer)
+        return
+    typer.echo(answer["link"])
+    mailed = " It was mailed too." if answer.get("mailed") else ""
+    typer.echo(f"Good once, until {answer['expires_at']}; not shown again.{mailed}", err=True)
 
 
 @user.command("login")
@@ -117,6 +128,41 @@ def reset_password(context: typer.Context, account: str) -> None:
         typer.echo(f"{account} has a new password; all sessions were ended.")
 
 
+@user.command("invite")
+@examples("astralytiq user invite ada@example.com --role data_scientist")
+def invite_user(
+    context: typer.Context,
+    email: str,
+    role: RoleName = "analyst",
+    username: Annotated[str, typer.Option(help="made of the email if left out")] = "",
+    full_name: str = "",
+    as_json: AsJson = False,
+) -> None:
+    """Add an account whose owner sets the password by a link; prints the link."""
+    body: dict[str, Any] = {"email": email, "role": role}
+    body |= {"username": username} if username else {}
+    body |= {"full_name": full_name} if full_name else {}
+    with connected(context) as client:
+        show_link(client.post("/users/invite", json=body), as_json=as_json)
+
+
+@user.command("link")
+@examples("astralytiq user link ada")
+def make_link(context: typer.Context, account: str, as_json: AsJson = False) -> None:
+    """Print a new link by which an account's owner sets a password within the hour."""
+    with connected(context) as client:
+        show_link(client.post(f"/users/{id_of(client, account)}/link"), as_json=as_json)
+
+
+@user.command("sign-out")
+@examples("astralytiq user sign-out ada")
+def sign_out(context: typer.Context, account: str) -> None:
+    """End all sessions of an account."""
+    with connected(context) as client:
+        client.delete(f"/users/{id_of(client, account)}/sessions")
+        typer.echo(f"{account} was signed out everywhere.")
+
+
 @user.command("remove")
 @examples("astralytiq user remove ada --yes")
 def remove_user(
@@ -128,6 +174,32 @@ def remove_user(
     with connected(context) as client:
         client.delete(f"/users/{id_of(client, account)}")
         typer.echo(f"erased {account}")
+
+
+@user.command("export")
+@examples("astralytiq user export --output me.zip")
+def export_own(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option(help="The ZIP file to write.")] = Path("me.zip"),
+) -> None:
+    """Write all that is held on you into a file that only you may read."""
+    with connected(context) as client, client.stream("/users/me/export") as chunks:
+        output.touch(mode=0o600)
+        with output.open("wb") as file:
+            file.writelines(chunks)
+    typer.echo(f"wrote {output}")
+
+
+@user.command("erase-me")
+@examples("astralytiq user erase-me\nastralytiq user erase-me --yes")
+def erase_own(context: typer.Context, yes: Annotated[bool, typer.Option("--yes")] = False) -> None:
+    """Erase your own account. What you made stays, under a pseudonym."""
+    with connected(context) as client:
+        name = client.get("/users/me")["email"]
+        if not yes:
+            typer.confirm(f"Erase your account {name}? This cannot be undone.", abort=True)
+        client.delete("/users/me")
+        typer.echo(f"erased {name}")
 
 
 @key.command("list")

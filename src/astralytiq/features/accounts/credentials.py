@@ -17,17 +17,25 @@ from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.db import after_commit
 from astralytiq.core.security import Actor
 
+from .schemas import UserRead
+
 MOST = 10_000
 TOPIC = "credentials/"
 
 
 @dataclass(frozen=True)
 class Verified:
-    """Who a credential belongs to. `session_id` binds CSRF tokens to the sign-in."""
+    """Who a credential belongs to. `session_id` binds CSRF tokens to the sign-in.
+
+    `user` is what the account's owner is shown of it, and `version` the row's: every change of an
+    account revokes its credentials here, so that neither outlives it.
+    """
 
     actor: Actor
     session_id: str | None
     expires: float  # of time.time()
+    user: UserRead
+    version: int
 
 
 class Cache:

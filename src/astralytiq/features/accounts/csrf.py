@@ -6,6 +6,7 @@ and its HMAC over the session. Another site can neither read nor make one.
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -27,29 +28,32 @@ def signature(key: str, session_id: str, nonce: str) -> str:
     return hmac.digest(key.encode(), content.encode(), "sha256").hex()
 
 
-def is_valid(key: str, session_id: str, token: str) -> bool:
+def is_valid(keys: Sequence[str], session_id: str, token: str) -> bool:
     nonce, _, signed = token.partition(".")
-    expected = signature(key, session_id, nonce)
-    return hmac.compare_digest(signed.encode(), expected.encode())
+    return any(
+        hmac.compare_digest(signed.encode(), signature(key, session_id, nonce).encode())
+        for key in keys
+    )
 
 
 def is_ours(request: Request) -> bool:
     """Whether the request comes from one of our own pages, or from no page at all."""
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    if origin is None:
-        return site is None or site in OWN_SITES
-    allowed = app_resources(request).settings.cors_origins
-    return origin in allowed or urlsplit(origin).netloc == request.headers.get("host")
+    if origin in app_resources(request).settings.cors_origins:
+        return True
+    if site is not None and site not in OWN_SITES:  # Also our own name over plain HTTP.
+        return False
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 def refuse_forged(request: Request, session_id: str | None) -> None:
     """A cookie alone changes nothing: it needs our own origin and the session's token."""
     if not is_ours(request):
         raise Forbidden("This request comes from another site: its cookie counts for nothing here.")
-    key = app_resources(request).settings.signing_key
+    keys = app_resources(request).settings.signing_keys
     token = request.headers.get(HEADER, "")
-    if session_id is None or not is_valid(key, session_id, token):
+    if session_id is None or not is_valid(keys, session_id, token):
         raise Forbidden(
             "Send the header X-CSRF-Token with a token of GET /api/v1/auth/csrf-token: "
             "a cookie alone may not change anything."

@@ -7,11 +7,12 @@ from fastapi import Depends, Request
 from astralytiq.core.errors import Forbidden, Unauthenticated
 from astralytiq.core.security import Actor, anonymous
 from astralytiq.core.settings import LOOPBACK_HOSTS
-from astralytiq.core.web import SAFE_METHODS, app_resources
+from astralytiq.core.web import SAFE_METHODS, app_resources, needs
 
 from . import csrf, signing_in
 from .credentials import Verified, cache
 from .sessions import Origin
+from .throttle import Throttle
 
 # The names of today over HTTPS, of today, and of older clients.
 ACCESS_COOKIES = ("__Host-auth_token", "auth_token", "access_token")
@@ -57,6 +58,7 @@ async def verified(request: Request, credential: str) -> Verified:
         found = await signing_in.verify(app_resources(request), credential)
         cache.put(credential, found, mark)
     request.state.session_id = found.session_id
+    request.state.verified = found
     return found
 
 
@@ -71,6 +73,38 @@ def came_from_loopback(request: Request) -> bool:
 def origin_of(request: Request) -> Origin:
     address = request.client.host if request.client else None
     return Origin(request.headers.get("user-agent"), address)
+
+
+def throttle_of(request: Request) -> Throttle:
+    """One for the whole application: it holds the slots of those who are signing in."""
+    state = request.app.state
+    if not hasattr(state, "throttle"):
+        state.throttle = Throttle(app_resources(request).limits)
+    found: Throttle = state.throttle
+    return found
+
+
+Account = Annotated[Actor, needs()]
+
+
+def in_person(request: Request, actor: Account) -> Actor:
+    """No API key, also not one that comes as a cookie: who finds a device must not get all."""
+    if not actor.via.startswith("local:"):
+        session_id_of(request)
+    return actor
+
+
+# An account's owner themselves: for the doors by which an account is managed.
+Person = Annotated[Actor, Depends(in_person)]
+Throttled = Annotated[Throttle, Depends(throttle_of)]
+
+
+def verified_of(request: Request) -> Verified:
+    """What is known of the account behind this request, without asking the database again."""
+    found: Verified | None = getattr(request.state, "verified", None)
+    if found is None:
+        raise Unauthenticated("Sign in first: this needs an account.")
+    return found
 
 
 CameFrom = Annotated[Origin, Depends(origin_of)]
@@ -89,5 +123,5 @@ def session_id_of(request: Request) -> str:
     """The sign-in behind this request; a key has none."""
     found: str | None = getattr(request.state, "session_id", None)
     if found is None:
-        raise Unauthenticated("This needs a sign-in, not an API key.")
+        raise Forbidden("This needs a sign-in, not an API key: keys manage no account.")
     return found

@@ -6,10 +6,11 @@ SHA-256 (0.4 µs) is enough to store it by. It is shown once.
 
 import hmac
 import secrets
+import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, security
@@ -19,11 +20,15 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 
 from . import credentials
+from .credentials import Verified
 from .models import ApiKey, User
+from .schemas import UserRead
 from .sessions import digest
 
 WRONG = "This API key is not valid, has expired, or was revoked."
 SCHEME = "ak"
+KEY_SECONDS = 60.0  # How long a key is taken without asking the database.
+ON_RECORD = timedelta(hours=1)
 
 
 async def list_own(session: AsyncSession, actor: Actor) -> Sequence[ApiKey]:
@@ -76,29 +81,47 @@ async def remove(session: AsyncSession, actor: Actor, key_id: int) -> None:
     audit.record(session, actor, "key.removed", f"key/{key_id}")
 
 
-async def remove_all(session: AsyncSession, user_id: int) -> None:
-    await session.execute(delete(ApiKey).where(ApiKey.user_id == user_id))
-    credentials.revoke(session, user_id)
-
-
-async def verify(resources: Resources, presented: str) -> tuple[Actor, datetime | None]:
-    """The actor of a key, and when the key expires."""
+async def verify(resources: Resources, presented: str) -> Verified:
+    """Whose key it is. Its use is noted at most once in KEY_SECONDS, and on record hourly."""
     _, _, rest = presented.partition("_")
     prefix, _, secret = rest.partition("_")
     async with resources.database.reading() as session:
         key = await session.scalar(select(ApiKey).where(ApiKey.prefix == prefix))
         user = await session.get(User, key.user_id) if key else None
     matches = hmac.compare_digest(digest(secret), key.secret_hash if key else digest(""))
-    if key is None or user is None or not matches or not user.is_active:
+    if key is None or user is None:
         raise Unauthenticated(WRONG)
-    if key.expires_at and key.expires_at <= utc_now():
+    actor = actor_of(key, user)
+    if not (matches and user.is_active and not is_over(key)):
+        if resources.limits.first("key refused", str(key.id)):
+            await resources.database.write(lambda session: note_refusal(session, key))
         raise Unauthenticated(WRONG)
-    await resources.database.write(lambda session: note_use(session, key.id))
+    await resources.database.write(lambda session: note_use(session, actor, key.id))
+    until = time.time() + KEY_SECONDS
+    until = min(until, key.expires_at.timestamp()) if key.expires_at else until
+    return Verified(actor, None, until, UserRead.model_validate(user), user.version)
+
+
+def actor_of(key: ApiKey, user: User) -> Actor:
     # A scope that the owner lost is lost to the key too; and no key is an admin, whoever made it.
     scopes = frozenset(key.scopes) & security.scopes_of(user.role)
-    return Actor(user.id, user.email, scopes, None, f"key:{key.id}"), key.expires_at
+    return Actor(user.id, user.email, scopes, None, f"key:{key.id}")
 
 
-async def note_use(session: AsyncSession, key_id: int) -> None:
-    if key := await session.get(ApiKey, key_id):
-        key.last_used_at = utc_now()
+def is_over(key: ApiKey) -> bool:
+    return key.expires_at is not None and key.expires_at <= utc_now()
+
+
+async def note_refusal(session: AsyncSession, key: ApiKey) -> None:
+    """A wrong secret, an expired key, or a closed account."""
+    nobody = security.anonymous(frozenset())
+    audit.record(session, nobody, "key.used", f"key/{key.id}", outcome="refused")
+
+
+async def note_use(session: AsyncSession, actor: Actor, key_id: int) -> None:
+    key = await session.get(ApiKey, key_id)
+    if key is None:
+        return
+    if key.last_used_at is None or utc_now() - key.last_used_at > ON_RECORD:
+        audit.record(session, actor, "key.used", f"key/{key_id}")
+    key.last_used_at = utc_now()

@@ -1,6 +1,7 @@
 """Tables of the accounts room. Secrets are stored as hashes: bcrypt, or SHA-256 of random ones."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey
@@ -8,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, Entity, Versioned, new_id, utc_now
 from astralytiq.core.security import Role
+
+# Begins an erased account's pseudonym. The colon keeps it free: no name or address can have one so.
+ERASED = "erased:"
 
 
 class User(Versioned):
@@ -25,6 +29,10 @@ class User(Versioned):
     @property
     def name(self) -> str:
         return self.full_name or self.username
+
+    @property
+    def is_erased(self) -> bool:
+        return self.email.startswith(ERASED)
 
     @property
     def is_superuser(self) -> bool:
@@ -56,6 +64,27 @@ class RefreshToken(Entity):
     )
     token_hash: Mapped[str] = mapped_column(unique=True)
     used_at: Mapped[datetime | None]
+
+
+class Purpose(StrEnum):
+    """What a one-time secret is good for; it is good for nothing else."""
+
+    password_reset = "password_reset"
+    invite = "invite"
+    ws_ticket = "ws_ticket"
+
+
+class OneTimeToken(Entity):
+    """A secret that is used once, soon, and for one purpose: behind a link, or a ticket."""
+
+    __tablename__ = "one_time_tokens"
+
+    purpose: Mapped[Purpose]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+    details: Mapped[dict[str, Any]]
 
 
 class ApiKey(Entity):

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, EmailStr, Field, model_validator
+from pydantic import AfterValidator, EmailStr, Field, StringConstraints, model_validator
 
-from astralytiq.core.schemas import Answer, Body
+from astralytiq.core.schemas import Answer, Body, Moment
 from astralytiq.core.security import PASSWORD_BYTES, Role
 
 
@@ -15,7 +15,9 @@ def short_enough(password: str) -> str:
     return password
 
 
-Password = Annotated[str, Field(min_length=8), AfterValidator(short_enough)]
+# A secret is taken exactly as it is sent; other text loses the blanks around it.
+AsSent = Annotated[str, StringConstraints(strip_whitespace=False)]
+Password = Annotated[AsSent, Field(min_length=8), AfterValidator(short_enough)]
 Username = Annotated[str, Field(min_length=3, max_length=50, pattern=r"^[A-Za-z0-9_.@+-]+$")]
 
 
@@ -35,7 +37,7 @@ class Credentials(Body):
 
     email: str | None = None
     username: str | None = None
-    password: str
+    password: AsSent
 
     @model_validator(mode="after")
     def names_somebody(self) -> Self:
@@ -85,12 +87,48 @@ class UserChange(SelfChange):
 
 
 class PasswordChange(Body):
-    old_password: str
+    old_password: AsSent
     new_password: Password
 
 
 class PasswordReset(Body):
     new_password: Password
+
+
+class ForgottenPassword(Body):
+    email: Annotated[str, Field(min_length=1, max_length=320)]
+
+
+class NewPassword(Body):
+    token: Annotated[str, Field(min_length=1, max_length=200, description="of a one-time link")]
+    new_password: Password
+
+
+class Invitation(Body):
+    email: EmailStr
+    username: Annotated[Username | None, Field(description="made of the email if left out")] = None
+    full_name: Annotated[str | None, Field(max_length=200)] = None
+    role: Role = Role.analyst
+
+
+class LinkRead(Answer):
+    link: str = Field(description="good once; shown this once")
+    expires_at: datetime
+
+
+class Invited(LinkRead):
+    user: UserRead
+    mailed: bool
+
+
+class Asked(Answer):
+    status: Literal["asked"] = "asked"
+    detail: str = "If this account exists and mail is set up, a link is on its way."
+
+
+class TicketRead(Answer):
+    ticket: str = Field(description="good once")
+    expires_in: int = Field(description="seconds")
 
 
 class RefreshRequest(Body):
@@ -109,7 +147,7 @@ class SessionRead(Answer):
 class KeyCreate(Body):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     scopes: Annotated[list[str], Field(min_length=1, max_length=50)]
-    expires_at: datetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyRead(Answer):

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,11 +20,12 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Actor, Role
 from astralytiq.core.settings import Settings
 
-from . import keys, sessions
+from . import credentials, sessions
 from .models import User
 
 log = logging.getLogger(__name__)
 
+ADMINS_LOCK = 0x0AD1  # any number that nothing else locks
 TAKEN = "This email or username is taken: sign in, or choose another."
 
 
@@ -99,8 +100,9 @@ async def register(
 # Changing accounts ------------------------------------------------------------------------------
 
 
-async def get(session: AsyncSession, user_id: int) -> User:
-    if found := await session.get(User, user_id, with_for_update=True):
+async def get(session: AsyncSession, user_id: int, *, lock: bool = True) -> User:
+    """`lock` it to change it; a read-only transaction may not."""
+    if found := await session.get(User, user_id, with_for_update=lock or None):
         return found
     raise NotFound(f"There is no account {user_id}.")
 
@@ -113,6 +115,8 @@ async def change_self(session: AsyncSession, actor: Actor, fields: dict[str, Any
 
 async def change(session: AsyncSession, actor: Actor, user: User, fields: dict[str, Any]) -> User:
     """What admins change. A new role or a closed account ends every session at once."""
+    if user.is_erased:
+        raise Conflict("This account was erased: make a new one for whoever needs it.")
     loses_admin = fields.get("role", Role.admin) is not Role.admin or not fields.get("is_active", 1)
     if user.role is Role.admin and user.is_active and loses_admin:
         await refuse_last_admin(session, user)
@@ -132,40 +136,19 @@ async def apply(session: AsyncSession, actor: Actor, user: User, fields: dict[st
     for name, value in fields.items():
         setattr(user, name, value)
     audit.record(session, actor, "user.changed", f"user/{user.id}", fields=sorted(fields))
+    credentials.revoke(session, user.id)
     await session.flush()
 
 
 async def refuse_last_admin(session: AsyncSession, user: User) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        # Two admins who leave at the same moment must not both find the other still there.
+        await session.execute(text(f"SELECT pg_advisory_xact_lock({ADMINS_LOCK})"))
     others = select(func.count(User.id)).where(
         User.role == Role.admin, User.is_active, User.id != user.id
     )
     if not await session.scalar(others):
         raise Conflict("This is the last admin: make another account an admin first.")
-
-
-async def remove(session: AsyncSession, actor: Actor, user: User) -> None:
-    """Erase an account. What it made stays, under a pseudonym; what identifies it goes."""
-    if user.role is Role.admin and user.is_active:
-        await refuse_last_admin(session, user)
-    await sessions.end_all(session, user.id)
-    await keys.remove_all(session, user.id)
-    audit.record(session, actor, "user.erased", f"user/{user.id}")
-    user.email = user.username = f"erased-{user.id}"
-    user.full_name = user.department = None
-    user.password_hash, user.is_active, user.role = "", False, Role.viewer
-    await session.flush()
-    audit.forget(session, user.id)
-
-
-async def change_password(
-    resources: Resources, actor: Actor, session_id: str | None, old: str, new: str
-) -> None:
-    """Needs the old password, and ends all other sessions."""
-    async with resources.database.reading() as session:
-        user = await session.get_one(User, actor.account_id)
-    if not await security.password_matches(old, user.password_hash):
-        raise Forbidden("The old password is wrong.")
-    await set_password(resources, actor, user.id, new, but=session_id)
 
 
 async def set_password(

@@ -1,13 +1,13 @@
-"""What the data-set room offers to the rooms below it."""
+"""What the data-set room offers to the rooms below it, and what it holds on a person."""
 
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.offers import Scope, counts
+from astralytiq.core.offers import Rows, Scope, columns_of, counts, personal_data, streamed
 
-from .models import Dataset
+from .models import Dataset, DatasetVersion
 
 
 @counts("datasets")
@@ -17,3 +17,17 @@ async def count(session: AsyncSession, scope: Scope) -> dict[str, int]:
     columns: list[Any] = [func.count(Dataset.id), changed]
     query = select(*columns).where(Dataset.deleted_at.is_(None))
     return dict(zip(("total", "changed"), (await session.execute(query)).one(), strict=True))
+
+
+@personal_data("datasets", "Data sets that you own, also deleted ones.")
+def datasets(session: AsyncSession, user_id: int) -> Rows:
+    query = select(*columns_of(Dataset)).where(Dataset.owner_id == user_id)
+    return streamed(session, query.order_by(Dataset.id))
+
+
+@personal_data("dataset_versions", "Versions of data sets that you made.")
+def versions(session: AsyncSession, user_id: int) -> Rows:
+    query = select(*columns_of(DatasetVersion, "storage_key")).where(
+        DatasetVersion.created_by == user_id
+    )
+    return streamed(session, query.order_by(DatasetVersion.id))

@@ -1,17 +1,19 @@
 """HTTP doors of the data-set room."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import File, Form, Path, Query, Request, Response, UploadFile
+from fastapi import File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from astralytiq.core.jobs import Job
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
     PageAsked,
     Session,
+    charged_to,
     describe_page,
     mark,
     needs,
@@ -38,10 +40,13 @@ ml = room("/ml", "machine learning")
 Reader = Annotated[Actor, needs("datasets:read")]
 Writer = Annotated[Actor, needs("datasets:write")]
 CsvFile = Annotated[UploadFile, File(description="CSV in UTF-8 with a header")]
-DatasetId = Annotated[int, Path(ge=1, lt=1 << 63)]
-Number = Annotated[int | None, Query(ge=1, description="default: the newest version")]
+Number = Annotated[Id | None, Query(description="default: the newest version")]
 
 PARQUET = "application/vnd.apache.parquet"
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {PARQUET: {}}},
+    206: {"description": "The bytes that Range names", "content": {PARQUET: {}}},
+}
 
 
 @router.get("", response_model=list[DatasetRead])
@@ -54,6 +59,7 @@ async def list_datasets(
 
 
 @router.post("", response_model=DatasetRead, status_code=201)
+@charged_to("expensive")
 async def create_dataset(
     response: Response, session: Session, actor: Writer, body: DatasetCreate
 ) -> Dataset:
@@ -70,6 +76,7 @@ async def create_dataset(
 
 
 @router.post("/upload", response_model=DatasetRead, status_code=201)
+@charged_to("expensive")
 async def upload_dataset(
     response: Response,
     house: House,
@@ -85,7 +92,7 @@ async def upload_dataset(
 
 @router.get("/{dataset_id}", response_model=DatasetRead)
 async def read_dataset(
-    response: Response, session: Session, actor: Reader, dataset_id: DatasetId
+    response: Response, session: Session, actor: Reader, dataset_id: Id
 ) -> Dataset:
     dataset = await service.get(session, dataset_id)
     mark(response, dataset)
@@ -93,9 +100,7 @@ async def read_dataset(
 
 
 @router.delete("/{dataset_id}", status_code=204)
-async def delete_dataset(
-    request: Request, session: Session, actor: Writer, dataset_id: DatasetId
-) -> None:
+async def delete_dataset(request: Request, session: Session, actor: Writer, dataset_id: Id) -> None:
     dataset = await service.get_own(session, actor, dataset_id)
     refuse_stale(request, dataset)
     await service.delete(session, actor, dataset)
@@ -108,7 +113,7 @@ async def list_versions(
     session: Session,
     page: PageAsked,
     actor: Reader,
-    dataset_id: DatasetId,
+    dataset_id: Id,
 ) -> Sequence[DatasetVersion]:
     found, total = await service.list_versions(session, dataset_id, page.limit, page.offset)
     describe_page(request, response, page, total)
@@ -116,12 +121,13 @@ async def list_versions(
 
 
 @router.post("/{dataset_id}/versions", response_model=VersionAsked, status_code=202)
+@charged_to("expensive")
 async def freeze_version(
     request: Request,
     response: Response,
     session: Session,
     actor: Writer,
-    dataset_id: DatasetId,
+    dataset_id: Id,
     body: VersionCreate | None = None,
 ) -> VersionAsked:
     dataset = await service.get_own(session, actor, dataset_id)
@@ -136,7 +142,7 @@ async def freeze_version(
 async def preview_dataset(
     house: House,
     actor: Reader,
-    dataset_id: DatasetId,
+    dataset_id: Id,
     limit: Annotated[int, Query(ge=1, le=1000)] = 20,
     version: Number = None,
 ) -> Preview:
@@ -145,9 +151,10 @@ async def preview_dataset(
     return await service.preview(house, found, limit)
 
 
-@router.get("/{dataset_id}/download", response_class=FileResponse)
+@router.get("/{dataset_id}/download", response_class=FileResponse, responses=FILE)
+@charged_to("expensive")
 async def download_dataset(
-    house: House, session: Session, actor: Reader, dataset_id: DatasetId, version: Number = None
+    house: House, session: Session, actor: Reader, dataset_id: Id, version: Number = None
 ) -> FileResponse:
     found = await service.get_version(session, dataset_id, version)
     name = (await service.get(session, dataset_id)).name
@@ -160,6 +167,7 @@ async def download_dataset(
 
 
 @ml.post("/upload-data")
+@charged_to("expensive")
 async def upload_data(house: House, actor: Writer, file: CsvFile) -> Uploaded:
     dataset, version = await service.upload(house, actor, file.file, file.filename, None)
     return await service.summary(house, dataset, version)

@@ -1,14 +1,14 @@
 """HTTP doors of the history room."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from astralytiq.core.schemas import Id, Moment
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, PageAsked, Session, needs, room
+from astralytiq.core.web import House, PageAsked, Session, charged_to, needs, room
 
 from . import export, service
 from .schemas import AuditRead, ExportFormat, VerdictRead
@@ -35,8 +35,8 @@ def filters_asked(
         str | None, Query(max_length=500, description="'dataset/7', or 'dataset/' for all of them")
     ] = None,
     outcome: Annotated[str | None, Query(max_length=500)] = None,
-    since: Annotated[datetime | None, Query(description="at this time or later")] = None,
-    until: Annotated[datetime | None, Query(description="before this time")] = None,
+    since: Annotated[Moment | None, Query(description="at this time or later")] = None,
+    until: Annotated[Moment | None, Query(description="before this time")] = None,
 ) -> Filters:
     return Filters(actor, action, resource, outcome, since, until)
 
@@ -50,9 +50,7 @@ async def list_entries(
     page: PageAsked,
     actor: Admin,
     filters: Annotated[Filters, Depends(filters_asked)],
-    before: Annotated[
-        int | None, Query(ge=1, lt=1 << 63, description="only entries with a lower sequence")
-    ] = None,
+    before: Annotated[Id | None, Query(description="only entries with a lower sequence")] = None,
     format: Annotated[
         ExportFormat | None, Query(description="all that match as a file, oldest first")
     ] = None,
@@ -76,6 +74,7 @@ def as_file(response: Response, kind: ExportFormat) -> Response:
 
 
 @router.get("/verify", response_model=VerdictRead)
+@charged_to("expensive")
 async def verify(
     house: House,
     actor: Admin,

@@ -8,11 +8,13 @@ from fastapi import Query, Request, Response
 
 from astralytiq.core.errors import Forbidden
 from astralytiq.core.logging import request_id
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
     PageAsked,
     Session,
+    charged_to,
     describe_page,
     mark,
     needs,
@@ -45,6 +47,7 @@ SourceWriter = Annotated[Actor, needs("sources:write")]
 Runner = Annotated[Actor, needs("etl:run")]
 RunReader = Annotated[Actor, needs("runs:read")]
 DataReader = Annotated[Actor, needs("data:read")]
+RUNS = "/api/v1/etl/runs"
 
 
 # Sources ----------------------------------------------------------------------------------------
@@ -114,25 +117,29 @@ def answer(response: Response, source: Source) -> dict[str, Any]:
 
 
 @sources.post("/{name}/run", response_model=RunRead, status_code=202)
+@charged_to("expensive")
 async def run_source(
     response: Response, session: Session, actor: Runner, name: str, body: RunAsked | None = None
 ) -> Run:
     asked = body or RunAsked()
     run = await service.start_run(session, actor, name, asked.full_refresh)
-    response.headers["Location"] = f"/api/v1/etl/runs/{run.run_id}"
+    response.headers["Location"] = f"{RUNS}/{run.run_id}"
     return run
 
 
 @served.post("/etl/run", response_model=RunsAccepted, status_code=202)
-async def run_all(session: Session, actor: Runner) -> dict[str, Any]:
+@charged_to("expensive")
+async def run_all(response: Response, session: Session, actor: Runner) -> dict[str, Any]:
+    response.headers["Location"] = RUNS
     return {"runs": await service.start_all(session, actor)}
 
 
 @served.get("/etl/run", response_model=RunsAccepted, status_code=202)
-async def run_all_by_get(house: House, actor: Runner) -> dict[str, Any]:
+async def run_all_by_get(response: Response, house: House, actor: Runner) -> dict[str, Any]:
     """For schedulers that can only GET: a write of its own, since GET reads."""
     if actor.via == "cookie":
         raise Forbidden("A cookie starts no runs by GET, as any page could link here: use POST.")
+    response.headers["Location"] = RUNS
     return {"runs": await house.database.write(lambda s: service.start_all(s, actor))}
 
 
@@ -156,8 +163,10 @@ async def read_run(session: Session, actor: RunReader, run_id: str) -> Run:
 
 
 @etl.post("/runs/{run_id}/cancel", response_model=RunRead, status_code=202)
-async def cancel_run(session: Session, actor: Runner, run_id: str) -> Run:
-    return await service.cancel_run(session, actor, run_id)
+async def cancel_run(response: Response, session: Session, actor: Runner, run_id: str) -> Run:
+    run = await service.cancel_run(session, actor, run_id)
+    response.headers["Location"] = f"{RUNS}/{run.run_id}"
+    return run
 
 
 @etl.get("/rejects", response_model=list[RejectRead])
@@ -183,10 +192,12 @@ async def list_data(
     session: Session,
     actor: DataReader,
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
     source: str | None = None,
     category: str | None = None,
-    cursor: Annotated[int | None, Query(ge=0, description="next_cursor of the page before")] = None,
+    cursor: Annotated[
+        int | None, Query(ge=0, lt=1 << 53, description="next_cursor of the page before")
+    ] = None,
 ) -> DataPage:
     began = time.perf_counter()
     found, total, following = await queries.page_of_records(
@@ -204,12 +215,12 @@ async def list_data(
 
 
 @served.get("/data/{record_id}", response_model=RecordRead)
-async def read_record(session: Session, actor: DataReader, record_id: int) -> DataRecord:
+async def read_record(session: Session, actor: DataReader, record_id: Id) -> DataRecord:
     return await queries.get_record(session, record_id)
 
 
 @served.get("/data/{record_id}/raw")
-async def read_raw(session: Session, actor: DataReader, record_id: int) -> RawRead:
+async def read_raw(session: Session, actor: DataReader, record_id: Id) -> RawRead:
     return await queries.raw_of(session, record_id)
 
 

@@ -40,10 +40,15 @@ async def read_job(session: Session, actor: Reader, job_id: str) -> JobDetail:
 
 
 @router.post("/{job_id}/cancel", response_model=JobRead, status_code=202)
-async def cancel_job(session: Session, actor: Writer, job_id: str) -> Job:
-    return await service.cancel(session, actor, job_id)
+async def cancel_job(response: Response, session: Session, actor: Writer, job_id: str) -> Job:
+    return located(response, await service.cancel(session, actor, job_id))
 
 
 @router.post("/{job_id}/retry", response_model=JobRead, status_code=202)
-async def retry_job(session: Session, actor: Writer, job_id: str) -> Job:
-    return await service.retry(session, actor, job_id)
+async def retry_job(response: Response, session: Session, actor: Writer, job_id: str) -> Job:
+    return located(response, await service.retry(session, actor, job_id))
+
+
+def located(response: Response, job: Job) -> Job:
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return job

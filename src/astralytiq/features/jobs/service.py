@@ -16,7 +16,7 @@ async def list_visible(
 ) -> tuple[Sequence[Job], int]:
     def narrowed(query: Select[Job]) -> Select[Job]:
         query = query if status is None else query.where(Job.status == status)
-        return query if actor.is_admin else query.where(Job.owner_id == actor.id)
+        return query if actor.is_admin else query.where(Job.owner_id == actor.account_id)
 
     matching = narrowed(select(Job))
     total = await session.scalar(select(func.count()).select_from(matching.subquery())) or 0
@@ -27,7 +27,7 @@ async def list_visible(
 async def get(session: AsyncSession, actor: Actor, job_id: str) -> Job:
     """Somebody else's job is not found: that it exists stays private."""
     job = await jobs.get(session, job_id)
-    if not actor.is_admin and job.owner_id != actor.id:
+    if not actor.is_admin and job.owner_id != actor.account_id:
         raise NotFound(f"There is no job {job_id!r}.")
     return job
 

@@ -1,5 +1,7 @@
 """HTTP doors that tell how the house is. They are open to all and say nothing secret."""
 
+from typing import Any
+
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -22,7 +24,10 @@ ENDPOINTS = {
 }
 
 
-@welcome.get("/", response_model=ServiceCard)
+LEAD: dict[int | str, dict[str, Any]] = {307: {"description": "A browser is led to /docs"}}
+
+
+@welcome.get("/", response_model=ServiceCard, responses=LEAD)
 async def read_root(request: Request) -> ServiceCard | Response:
     """A card for programs; people in a browser are led to the documentation."""
     if "text/html" in request.headers.get("accept", ""):

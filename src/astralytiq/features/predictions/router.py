@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, Session, needs, room
+from astralytiq.core.web import House, Session, charged_to, needs, room
 
 from . import service
 from .models import Prediction
@@ -17,13 +18,15 @@ Reader = Annotated[Actor, needs("models:read")]
 
 
 @models.post("/{name}/predict")
+@charged_to("predict")
 async def predict(house: House, actor: Predictor, name: str, body: PredictRequest) -> PredictAnswer:
     return await service.predict(house, actor, name, None, body)
 
 
 @models.post("/{name}/versions/{version}/predict")
+@charged_to("predict")
 async def predict_with_version(
-    house: House, actor: Predictor, name: str, version: int, body: PredictRequest
+    house: House, actor: Predictor, name: str, version: Id, body: PredictRequest
 ) -> PredictAnswer:
     return await service.predict(house, actor, name, version, body)
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from astralytiq.core.offers import Fate
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     PageAsked,
@@ -34,7 +35,6 @@ router = room("/projects", "projects")
 
 Reader = Annotated[Actor, needs("projects:read")]
 Writer = Annotated[Actor, needs("projects:write")]
-IdInPath = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 
 def filters_asked(
@@ -79,7 +79,7 @@ async def read_summary(session: Session, actor: Reader) -> Summary:
 
 @router.get("/{project_id}", response_model=ProjectRead)
 async def read_project(
-    response: Response, session: Session, actor: Reader, project_id: IdInPath
+    response: Response, session: Session, actor: Reader, project_id: Id
 ) -> Project:
     project = await service.get(session, actor, project_id)
     mark(response, project)
@@ -93,7 +93,7 @@ async def change_project(
     response: Response,
     session: Session,
     actor: Writer,
-    project_id: IdInPath,
+    project_id: Id,
     body: ProjectChange,
 ) -> Project:
     project = await service.get(session, actor, project_id, Standing.writer)
@@ -108,7 +108,7 @@ async def delete_project(
     request: Request,
     session: Session,
     actor: Writer,
-    project_id: IdInPath,
+    project_id: Id,
     resources: Annotated[Fate, Query(description="what becomes of its resources")] = Fate.detach,
 ) -> None:
     project = await service.get(session, actor, project_id, Standing.manager)
@@ -122,8 +122,8 @@ async def put_member(
     response: Response,
     session: Session,
     actor: Writer,
-    project_id: IdInPath,
-    user_id: IdInPath,
+    project_id: Id,
+    user_id: Id,
     body: MemberPut,
 ) -> Member:
     project = await service.get(session, actor, project_id, Standing.manager)
@@ -135,7 +135,7 @@ async def put_member(
 
 @router.delete("/{project_id}/members/{user_id}", status_code=204)
 async def remove_member(
-    request: Request, session: Session, actor: Writer, project_id: IdInPath, user_id: IdInPath
+    request: Request, session: Session, actor: Writer, project_id: Id, user_id: Id
 ) -> None:
     project = await service.get(session, actor, project_id, Standing.manager)
     refuse_stale(request, project)

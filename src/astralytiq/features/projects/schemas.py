@@ -45,7 +45,6 @@ def without_secret(url: str) -> str:
     return url
 
 
-Id = Annotated[int, Field(ge=1, lt=1 << 63)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 Label = Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE)]
 Description = Annotated[str, Field(max_length=2000, pattern=NO_NUL)]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     PageAsked,
@@ -22,7 +23,7 @@ router = room("/models", "models")
 
 Reader = Annotated[Actor, needs("models:read")]
 Writer = Annotated[Actor, needs("models:write")]
-Number = Annotated[int, Path(alias="version")]
+Number = Annotated[Id, Path(alias="version")]
 
 
 @router.get("")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     PageAsked,
@@ -25,15 +26,13 @@ router = room("/tasks", "tasks")
 
 Reader = Annotated[Actor, needs("tasks:read")]
 Writer = Annotated[Actor, needs("tasks:write")]
-TaskId = Annotated[int, Path(ge=1, lt=1 << 63)]
-IdAsked = Annotated[int | None, Query(ge=1, lt=1 << 63)]
 
 
 def filters_asked(
     status: TaskStatus | None = None,
     priority: TaskPriority | None = None,
-    project: IdAsked = None,
-    assignee: IdAsked = None,
+    project: Id | None = None,
+    assignee: Id | None = None,
     overdue: Annotated[bool | None, Query(description="open, and past the due date")] = None,
     q: Annotated[
         str | None, Query(max_length=200, description="beginnings of words that must all be there")
@@ -72,7 +71,7 @@ async def read_stats(session: Session, actor: Reader) -> TaskStats:
 
 
 @router.get("/{task_id}", response_model=TaskRead)
-async def read_task(response: Response, session: Session, actor: Reader, task_id: TaskId) -> Task:
+async def read_task(response: Response, session: Session, actor: Reader, task_id: Id) -> Task:
     task = await service.get(session, actor, task_id)
     mark(response, task)
     return task
@@ -85,7 +84,7 @@ async def change_task(
     response: Response,
     session: Session,
     actor: Writer,
-    task_id: TaskId,
+    task_id: Id,
     body: TaskChange,
 ) -> Task:
     task = await service.get(session, actor, task_id)
@@ -96,7 +95,7 @@ async def change_task(
 
 
 @router.delete("/{task_id}", status_code=204)
-async def delete_task(request: Request, session: Session, actor: Writer, task_id: TaskId) -> None:
+async def delete_task(request: Request, session: Session, actor: Writer, task_id: Id) -> None:
     task = await service.get(session, actor, task_id)
     refuse_stale(request, task)
     await service.delete(session, actor, task)

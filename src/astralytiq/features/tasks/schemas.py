@@ -1,22 +1,14 @@
 """What the task doors take in and give out."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from astralytiq.core.schemas import Answer, Body
-from astralytiq.features.projects.schemas import NO_NUL, ONE_LINE, Id, absent
+from astralytiq.core.schemas import Answer, Body, Id, Moment
+from astralytiq.features.projects.schemas import NO_NUL, ONE_LINE, absent
 
 from .models import TaskPriority, TaskStatus
-
-
-def in_utc(moment: datetime) -> datetime:
-    """Naive input is UTC."""
-    try:
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except OverflowError:
-        raise ValueError("a year from 1 to 9999, also in UTC") from None
 
 
 def once_each(tags: list[str]) -> list[str]:
@@ -25,7 +17,6 @@ def once_each(tags: list[str]) -> list[str]:
 
 Title = Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 Description = Annotated[str, Field(max_length=1000, pattern=NO_NUL)]
-Moment = Annotated[datetime, AfterValidator(in_utc)]
 Tag = Annotated[str, Field(min_length=1, max_length=50, pattern=ONE_LINE)]
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(once_each)]
 

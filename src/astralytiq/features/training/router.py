@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Response
 
 from astralytiq.core.security import Actor
-from astralytiq.core.web import Session, needs, room
+from astralytiq.core.web import Session, charged_to, needs, room
 
 from . import service
 from .schemas import Overview, TrainingAsked, TrainingRequest
@@ -19,6 +19,7 @@ async def read_overview() -> Overview:
 
 
 @router.post("/train", status_code=202)
+@charged_to("expensive")
 async def train(
     response: Response,
     session: Session,

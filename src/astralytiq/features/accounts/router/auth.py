@@ -9,22 +9,25 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from astralytiq.core.errors import Unauthenticated, UnsupportedMedia
-from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
+    OpenBudget,
     Session,
     caller,
     mark,
-    needs,
     room,
 )
 from astralytiq.features.accounts import cookies, csrf, service, sessions, signing_in
 from astralytiq.features.accounts.deps import (
     REFRESH_COOKIES,
+    Account,
     CameFrom,
+    Person,
     SameOrigin,
+    Throttled,
     cookie_of,
     session_id_of,
+    verified_of,
 )
 from astralytiq.features.accounts.models import User
 from astralytiq.features.accounts.schemas import (
@@ -42,7 +45,6 @@ from astralytiq.features.accounts.sessions import Access
 
 auth = room("/auth", "accounts")
 
-Account = Annotated[Actor, needs()]
 
 LOGIN_BODY: dict[str, Any] = {
     "requestBody": {
@@ -94,10 +96,18 @@ def no_store(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
+# The door that is asked most stands first: doors are tried in their order.
+@auth.get("/me", response_model=UserRead)
+async def read_me(request: Request, response: Response, actor: Account) -> UserRead:
+    found = verified_of(request)
+    mark(response, found)
+    return found.user
+
+
 # Signing in and out -----------------------------------------------------------------------------
 
 
-@auth.post("/register", response_model=UserRead, dependencies=[SameOrigin])
+@auth.post("/register", response_model=UserRead, dependencies=[SameOrigin, OpenBudget])
 async def register(house: House, body: Registration) -> User:
     service.refuse_common(house.settings, body.password)
     return await service.register(
@@ -113,16 +123,19 @@ async def register(house: House, body: Registration) -> User:
     "/login",
     response_model=SignedIn,
     openapi_extra=LOGIN_BODY,
-    dependencies=[SameOrigin, Depends(no_store)],
+    dependencies=[SameOrigin, OpenBudget, Depends(no_store)],
 )
 async def login(
     house: House,
     request: Request,
     response: Response,
     origin: CameFrom,
+    throttle: Throttled,
     credentials: Annotated[Credentials, Depends(credentials_or_fault)],
 ) -> Access:
-    access = await signing_in.sign_in(house, credentials.account, credentials.password, origin)
+    access = await signing_in.sign_in(
+        house, throttle, credentials.account, credentials.password, origin
+    )
     cookies.give(request, response, access, refresh_seconds(house))
     return access
 
@@ -131,7 +144,9 @@ def refresh_seconds(house: House) -> int:
     return int(house.settings.session_idle_hours * 3600)
 
 
-@auth.post("/refresh", response_model=SignedIn, dependencies=[SameOrigin, Depends(no_store)])
+@auth.post(
+    "/refresh", response_model=SignedIn, dependencies=[SameOrigin, OpenBudget, Depends(no_store)]
+)
 async def refresh(
     house: House, request: Request, response: Response, body: RefreshRequest | None = None
 ) -> Access:
@@ -177,7 +192,7 @@ async def read_csrf_token(request: Request, house: House) -> CsrfToken:
 
 
 @auth.get("/sessions")
-async def list_sessions(request: Request, session: Session, actor: Account) -> list[SessionRead]:
+async def list_sessions(request: Request, session: Session, actor: Person) -> list[SessionRead]:
     current = getattr(request.state, "session_id", None)
     found = await sessions.of_user(session, actor.account_id)
     return [
@@ -194,18 +209,11 @@ async def list_sessions(request: Request, session: Session, actor: Account) -> l
 
 
 @auth.delete("/sessions", status_code=204)
-async def end_other_sessions(request: Request, session: Session, actor: Account) -> None:
+async def end_other_sessions(request: Request, session: Session, actor: Person) -> None:
     """All but the one that asks."""
     await sessions.end_all(session, actor.account_id, but=session_id_of(request))
 
 
 @auth.delete("/sessions/{session_id}", status_code=204)
-async def end_session(session: Session, actor: Account, session_id: str) -> None:
+async def end_session(session: Session, actor: Person, session_id: str) -> None:
     await sessions.end(session, actor, session_id)
-
-
-@auth.get("/me", response_model=UserRead)
-async def read_me(response: Response, session: Session, actor: Account) -> User:
-    user = await session.get_one(User, actor.account_id)
-    mark(response, user)
-    return user

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Request, Response
 
 from astralytiq.core import security
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
@@ -17,8 +18,8 @@ from astralytiq.core.web import (
     refuse_stale,
     room,
 )
-from astralytiq.features.accounts import service
-from astralytiq.features.accounts.deps import session_id_of
+from astralytiq.features.accounts import personal, service, signing_in
+from astralytiq.features.accounts.deps import Person, Throttled, session_id_of
 from astralytiq.features.accounts.models import User
 from astralytiq.features.accounts.schemas import (
     PasswordChange,
@@ -29,7 +30,7 @@ from astralytiq.features.accounts.schemas import (
     UserRead,
 )
 
-from .auth import Account, read_me
+from .auth import read_me
 
 users = room("/users", "accounts")
 
@@ -46,7 +47,7 @@ users.add_api_route("/profile", read_me, response_model=UserRead)
 @users.put("/me", response_model=UserRead)
 @users.patch("/me", response_model=UserRead)
 async def change_me(
-    request: Request, response: Response, session: Session, actor: Account, body: SelfChange
+    request: Request, response: Response, session: Session, actor: Person, body: SelfChange
 ) -> User:
     refuse_stale(request, await session.get_one(User, actor.account_id))
     user = await service.change_self(session, actor, body.model_dump(exclude_unset=True))
@@ -56,10 +57,12 @@ async def change_me(
 
 @users.post("/me/password", status_code=204)
 async def change_password(
-    request: Request, house: House, actor: Account, body: PasswordChange
+    request: Request, house: House, throttle: Throttled, actor: Person, body: PasswordChange
 ) -> None:
     current = session_id_of(request)
-    await service.change_password(house, actor, current, body.old_password, body.new_password)
+    await signing_in.change_password(
+        house, throttle, actor, current, body.old_password, body.new_password
+    )
 
 
 # Accounts, for admins ---------------------------------------------------------------------------
@@ -96,8 +99,8 @@ async def create_user(
 
 
 @users.get("/{user_id}", response_model=UserRead)
-async def read_user(response: Response, session: Session, actor: UserReader, user_id: int) -> User:
-    user = await service.get(session, user_id)
+async def read_user(response: Response, session: Session, actor: UserReader, user_id: Id) -> User:
+    user = await service.get(session, user_id, lock=False)
     mark(response, user)
     return user
 
@@ -109,7 +112,7 @@ async def change_user(
     response: Response,
     session: Session,
     actor: UserWriter,
-    user_id: int,
+    user_id: Id,
     body: UserChange,
 ) -> User:
     user = await service.get(session, user_id)
@@ -120,15 +123,13 @@ async def change_user(
 
 
 @users.put("/{user_id}/password", status_code=204)
-async def reset_password(
-    house: House, actor: UserWriter, user_id: int, body: PasswordReset
-) -> None:
+async def reset_password(house: House, actor: UserWriter, user_id: Id, body: PasswordReset) -> None:
     """An admin sets a new password; all sessions of the account end."""
     await service.set_password(house, actor, user_id, body.new_password)
 
 
 @users.delete("/{user_id}", status_code=204)
-async def delete_user(request: Request, session: Session, actor: UserWriter, user_id: int) -> None:
+async def delete_user(request: Request, session: Session, actor: UserWriter, user_id: Id) -> None:
     user = await service.get(session, user_id)
     refuse_stale(request, user)
-    await service.remove(session, actor, user)
+    await personal.erase(session, actor, user)
