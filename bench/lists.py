@@ -28,7 +28,7 @@ from astralytiq.core.db import Database, utc_now
 from astralytiq.core.security import Actor, Role, scopes_of
 from astralytiq.features.accounts.models import User
 from astralytiq.features.projects.models import Member, Project, ProjectStatus
-from astralytiq.features.projects.search import words_of
+from astralytiq.features.projects.search import with_shared, words_of
 from astralytiq.features.tasks import service
 from astralytiq.features.tasks.models import FACETS, Task, TaskPriority, TaskStatus, TaskWord
 from astralytiq.features.tasks.queries import Filters
@@ -57,9 +57,10 @@ def batches(total: int) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, A
     for first in range(1, total + 1, BATCH):
         tasks = list(some_tasks(random, range(first, min(first + BATCH, total + 1))))
         words = [
-            {"word": word, "task_id": task["id"]} | {name: task[name] for name in FACETS}
+            {"word": word, "task_id": task["id"], "shared": shared}
+            | {name: task[name] for name in FACETS}
             for task in tasks
-            for word in words_of(task["title"])
+            for word, shared in with_shared(words_of(task["title"]))
         ]
         yield tasks, sorted(words, key=lambda row: row["word"])
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from astralytiq.core.errors import Fault, Invalid
@@ -19,6 +20,13 @@ def words_of(*texts: str | None) -> list[str]:
     plain = unicodedata.normalize("NFKC", " ".join(text for text in texts if text)).casefold()
     found = sorted({word[:LONGEST_WORD] for word in WORD.findall(plain)})
     return [word for word, following in pairwise([*found, ""]) if not following.startswith(word)]
+
+
+def with_shared(words: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """Each of the sorted `words`, and how many first characters it shares with the one before."""
+    for before, word in pairwise(["", *words]):
+        letters = enumerate(zip(before, word, strict=False))
+        yield word, next((place for place, (a, b) in letters if a != b), len(before))
 
 
 def words_asked(text: str | None) -> list[str] | None:

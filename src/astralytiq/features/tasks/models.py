@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, PrimaryKeyConstraint, String
+from sqlalchemy import ForeignKey, Index, PrimaryKeyConstraint, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, BigId, Versioned
@@ -75,17 +75,23 @@ FACETS = ("owner_id", "assignee_id", "project_id", "status", "priority", "due_da
 
 
 class TaskWord(Base):
-    """The words of a task, for text search, each with the task's facets."""
+    """The words of a task, for text search, each with the task's facets.
+
+    `shared` says how many first characters a word has in common with the task's word before it,
+    in the order of the index. Of a task's words with one beginning, which follow each other there,
+    only the first shares less than this beginning: so a search meets each task once.
+    """
 
     __tablename__ = "task_words"
     __table_args__ = (
         # All that a search reads stands in the key's own index; on SQLite the key is the table.
-        PrimaryKeyConstraint("word", "task_id", postgresql_include=list(FACETS)),
+        PrimaryKeyConstraint("word", "task_id", postgresql_include=["shared", *FACETS]),
         {"sqlite_with_rowid": False},
     )
 
     word: Mapped[str] = mapped_column(ByteOrder)
     task_id: Mapped[int] = mapped_column(ForeignKey("tasks.id"), index=True)
+    shared: Mapped[int] = mapped_column(SmallInteger)
     owner_id: Mapped[int] = mapped_column(BigId)
     assignee_id: Mapped[int | None] = mapped_column(BigId)
     project_id: Mapped[int | None] = mapped_column(BigId)

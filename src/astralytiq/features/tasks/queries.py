@@ -229,10 +229,10 @@ async def search(
         return [], 0
     longest, *others = sorted(words, key=len, reverse=True)
     word = await only_word(session, longest)
-    beginning = begins_with(longest) if word is None else TaskWord.word == written(word)
-    found = found_by(beginning, others, actor, filters)
+    entries = first_entries(longest) if word is None else TaskWord.word == written(word)
+    found = found_by(entries, others, actor, filters)
     if word is None or others:
-        return await skim(session, found.distinct(), limit, offset)
+        return await skim(session, found, limit, offset)
     # Its entries are in the order of the answer, and each task has one.
     return await browse(session, [found], limit, offset)
 
@@ -250,17 +250,23 @@ def begins_with(word: str) -> Condition:
     return and_(TaskWord.word >= written(word), TaskWord.word <= written(word + LAST_LETTER))
 
 
-def written(word: str) -> ColumnElement[str]:
+def first_entries(beginning: str) -> Condition:
+    """Each task's first word that begins so: no task twice."""
+    return and_(begins_with(beginning), TaskWord.shared < written(len(beginning)))
+
+
+def written(value: str | int) -> ColumnElement[Any]:
     """In the statement itself, so that PostgreSQL plans for this word and not for any."""
-    return bindparam(None, word, literal_execute=True)
+    return bindparam(None, value, literal_execute=True)
 
 
-def found_by(beginning: Condition, others: Sequence[str], actor: Actor, filters: Filters) -> Ids:
-    wanted = [beginning, *narrowing(TaskWord, filters, itself)]
+def found_by(entries: Condition, others: Sequence[str], actor: Actor, filters: Filters) -> Ids:
+    """`entries` hold each task once."""
+    wanted = [entries, *narrowing(TaskWord, filters, itself)]
     wanted += [] if sees_all(actor, filters) else [may_be_seen(actor)]
     for word in others:
-        entries = select(TaskWord.task_id).where(begins_with(word))
-        wanted.append(Residual(TaskWord.task_id).in_(entries))
+        theirs = select(TaskWord.task_id).where(begins_with(word))
+        wanted.append(Residual(TaskWord.task_id).in_(theirs))
     return select(TaskWord.task_id.label("id")).where(*wanted)
 
 

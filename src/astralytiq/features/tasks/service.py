@@ -13,7 +13,7 @@ from astralytiq.core.errors import Forbidden, NotFound
 from astralytiq.core.offers import Fate
 from astralytiq.core.security import Actor
 from astralytiq.features.projects import service as projects
-from astralytiq.features.projects.search import words_of
+from astralytiq.features.projects.search import with_shared, words_of
 from astralytiq.features.projects.service import Standing
 
 from . import queries
@@ -140,8 +140,9 @@ async def keep_words(session: AsyncSession, task: Task) -> None:
     await session.execute(deletion(TaskWord).where(TaskWord.task_id == task.id))
     same = {"task_id": task.id} | {name: getattr(task, name) for name in FACETS}
     words = words_of(task.title, task.description, *task.tags)
-    if words:
-        await session.execute(insert(TaskWord), [{"word": word, **same} for word in words])
+    entries = [{"word": word, "shared": shared, **same} for word, shared in with_shared(words)]
+    if entries:
+        await session.execute(insert(TaskWord), entries)
 
 
 def note(session: AsyncSession, actor: Actor, task: Task, what: str, **details: Any) -> None:
@@ -167,6 +168,15 @@ async def leave_project(session: AsyncSession, project_id: int, fate: Fate) -> i
     await touched(session, update(TaskWord).where(words).values(project_id=None))
     moved = {"project_id": None, "version": Task.version + 1, "updated_at": utc_now()}
     return await touched(session, update(Task).where(theirs).values(moved))
+
+
+async def unassign(session: AsyncSession, user_id: int) -> int:
+    """Take their tasks from somebody who goes; how many they were."""
+    theirs = Task.assignee_id == user_id
+    words = TaskWord.task_id.in_(select(Task.id).where(theirs))
+    await touched(session, update(TaskWord).where(words).values(assignee_id=None))
+    freed = {"assignee_id": None, "version": Task.version + 1, "updated_at": utc_now()}
+    return await touched(session, update(Task).where(theirs).values(freed))
 
 
 async def touched(session: AsyncSession, statement: Delete | Update) -> int:
