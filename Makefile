@@ -7,6 +7,7 @@ UV := $(VENV)/.uv/bin/uv
 HOME_DIR ?= astralytiq-home
 DEMO_DIR ?= astralytiq-demo
 ARGS ?=
+JOBS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo down test check format lint types contracts secrets audit bench lock
@@ -40,7 +41,7 @@ down: ## stop the servers of these homes
 
 test: install ## run all tests on SQLite and PostgreSQL, with coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
 

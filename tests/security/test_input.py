@@ -258,5 +258,5 @@ async def test_26_no_secret_of_a_request_is_in_the_log(
     secrets = (ALICE["password"], "not my password", SECRET, tokens["access_token"],
                tokens["refresh_token"], again.json()["refresh_token"], key.json()["key"],
                proof["X-CSRF-Token"])  # fmt: skip
-    assert '"path": "/data"' in formatted
+    assert '"path":"/data"' in formatted
     assert [secret for secret in secrets if secret in formatted] == []

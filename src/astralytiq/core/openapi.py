@@ -195,9 +195,8 @@ def codes(code: CodeType) -> Iterator[CodeType]:
 
 def complete(operation: Json, route: RouteContext, method: str) -> None:
     known = behind(route)
-    secured = operation.get("security")
-    if secured:
-        scopes = next(iter(secured[0].values()))
+    scopes = scopes_asked(route.dependant)
+    if scopes is not None:
         operation["security"] = [{name: scopes} for name in SCHEMES]
     for name in conditions(operation, known, method):
         parameter = {"name": name, "in": "header", "schema": TEXT, **CONDITIONS[name]}
@@ -211,6 +210,16 @@ def complete(operation: Json, route: RouteContext, method: str) -> None:
         responses["304"] = {"description": NOT_MODIFIED, "headers": headers("ETag")}
     for status in sorted(refused(operation, route, known, method)):
         responses.setdefault(str(status), {"$ref": f"#/components/responses/{REFUSALS[status][0]}"})
+
+
+def scopes_asked(dependant: Dependant) -> list[str] | None:
+    """What the door asks of its caller; None where anybody may come in."""
+    for one in dependant.dependencies:
+        if one.call is web.allowed:
+            return list(one.own_oauth_scopes or ())
+        if (deeper := scopes_asked(one)) is not None:
+            return deeper
+    return None
 
 
 def conditions(operation: Json, known: Behind, method: str) -> Iterator[str]:
