@@ -57,14 +57,23 @@ async def upsert(
     return Upserted(len(rows) - known, changed, known - changed)
 
 
+async def append(session: AsyncSession, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows that are known to be new, all with the same columns."""
+    if not rows:
+        return
+    connection = await session.connection()
+    columns = [table.c[name] for name in rows[0]]
+    if connection.dialect.name == "postgresql":
+        await copy(connection, table.name, columns, rows)
+    else:
+        await fill(connection, table.name, columns, rows)
+
+
 async def fill_stage(session: AsyncSession, table: Table, rows: Sequence[Row]) -> Table:
     connection = await session.connection()
     stage = stage_of(table, tuple(rows[0]))
     await connection.execute(CreateTable(stage, if_not_exists=True))
-    if connection.dialect.name == "postgresql":
-        await copy(connection, stage, rows)
-    else:
-        await fill(connection, stage, rows)
+    await append(session, stage, rows)
     return stage
 
 
@@ -75,28 +84,30 @@ def stage_of(table: Table, names: tuple[str, ...]) -> Table:
     return Table(name, MetaData(), *columns, prefixes=["TEMPORARY"])
 
 
-async def copy(connection: AsyncConnection, stage: Table, rows: Sequence[Row]) -> None:
+async def copy(
+    connection: AsyncConnection, name: str, columns: Sequence[Column[Any]], rows: Sequence[Row]
+) -> None:
     """COPY is twice as fast as the best INSERT (6.0 ms and 3.0 ms for 1,000 rows)."""
-    names = [column.name for column in stage.columns]
-    columns = []
-    for column in stage.columns:
+    names = [column.name for column in columns]
+    copied = []
+    for column in columns:
         values = [row[column.name] for row in rows]
-        columns.append(map(to_json, values) if isinstance(column.type, JSON) else values)
+        copied.append(map(to_json, values) if isinstance(column.type, JSON) else values)
     raw: Any = (await connection.get_raw_connection()).driver_connection
-    records = zip(*columns, strict=True)
-    await raw.copy_records_to_table(stage.name, columns=names, records=records)
+    await raw.copy_records_to_table(name, columns=names, records=zip(*copied, strict=True))
 
 
-async def fill(connection: AsyncConnection, stage: Table, rows: Sequence[Row]) -> None:
+async def fill(
+    connection: AsyncConnection, name: str, columns: Sequence[Column[Any]], rows: Sequence[Row]
+) -> None:
     """Past SQLAlchemy's own executemany, which takes half of the time of a load."""
-    names = [column.name for column in stage.columns]
-    columns = [
-        bound(column, connection.dialect, [row[column.name] for row in rows])
-        for column in stage.columns
+    values = [
+        bound(column, connection.dialect, [row[column.name] for row in rows]) for column in columns
     ]
-    marks = ", ".join("?" for _ in names)
-    statement = f"INSERT INTO {stage.name} ({', '.join(map(quoted, names))}) VALUES ({marks})"
-    await connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+    names = ", ".join(quoted(column.name) for column in columns)
+    marks = ", ".join("?" for _ in columns)
+    statement = f"INSERT INTO {name} ({names}) VALUES ({marks})"
+    await connection.exec_driver_sql(statement, list(zip(*values, strict=True)))
 
 
 def bound(column: Column[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:

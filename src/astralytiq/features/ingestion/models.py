@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, BigId, Entity, Versioned, new_id, utc_now
@@ -13,6 +13,7 @@ from astralytiq.core.db import Base, BigId, Entity, Versioned, new_id, utc_now
 class SourceKind(StrEnum):
     api = "api"
     csv = "csv"
+    rss = "rss"
 
 
 class RunStatus(StrEnum):
@@ -20,6 +21,19 @@ class RunStatus(StrEnum):
     success = "success"
     failed = "failed"
     cancelled = "cancelled"
+
+
+class RunKind(StrEnum):
+    """What a run reads: the source, or the raw payloads that earlier runs stored."""
+
+    load = "load"
+    replay = "replay"
+
+
+class RejectStatus(StrEnum):
+    open = "open"
+    retried = "retried"
+    discarded = "discarded"
 
 
 class Source(Versioned):
@@ -51,6 +65,10 @@ class Run(Base):
     source: Mapped[str] = mapped_column(index=True)
     job_id: Mapped[str | None] = mapped_column(index=True)
     status: Mapped[RunStatus] = mapped_column(default=RunStatus.in_progress)
+    kind: Mapped[RunKind] = mapped_column(default=RunKind.load)
+    # Who asked for it: "manual", "schedule", "retry".
+    trigger: Mapped[str] = mapped_column(default="manual")
+    full_refresh: Mapped[bool] = mapped_column(default=False)
     start_time: Mapped[datetime] = mapped_column(default=utc_now, index=True)
     end_time: Mapped[datetime | None]
     batches: Mapped[int] = mapped_column(default=0)
@@ -58,6 +76,11 @@ class Run(Base):
     records_inserted: Mapped[int] = mapped_column(default=0)
     records_updated: Mapped[int] = mapped_column(default=0)
     records_failed: Mapped[int] = mapped_column(default=0)
+    # Stored already with the same content; and, in a full refresh, no longer at the source.
+    records_unchanged: Mapped[int] = mapped_column(default=0)
+    records_deleted: Mapped[int] = mapped_column(default=0)
+    # Of each field what was seen: nulls, types, a sample of values. Runs are compared by it.
+    profile: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str | None]
 
     @property
@@ -65,6 +88,17 @@ class Run(Base):
         if self.end_time is None:
             return None
         return round((self.end_time - self.start_time).total_seconds() * 1000, 3)
+
+
+class RunEvent(Entity):
+    """One thing that happened in a run: an attempt at a request, a wait, a drift, its end."""
+
+    __tablename__ = "etl_run_events"
+
+    run_id: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str]
+    message: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class RawPayload(Entity):
@@ -85,6 +119,10 @@ class RawCsv(RawPayload):
 
 class RawApi(RawPayload):
     __tablename__ = "raw_data_api"
+
+
+class RawRss(RawPayload):
+    __tablename__ = "raw_data_rss"
 
 
 class DataRecord(Entity):
@@ -116,6 +154,34 @@ class DataRecord(Entity):
     raw_id: Mapped[int] = mapped_column(BigId)
     raw_position: Mapped[int]
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+    # When a full refresh found that the source no longer has it.
+    deleted_at: Mapped[datetime | None]
+
+
+class RecordVersion(Entity):
+    """A record as it was before a run changed it: its fields, and where they came from."""
+
+    __tablename__ = "record_versions"
+
+    record_id: Mapped[int] = mapped_column(BigId, index=True)
+    source: Mapped[str] = mapped_column(index=True)
+    fields: Mapped[dict[str, Any]]
+    content_hash: Mapped[str]
+    run_id: Mapped[str]
+    raw_id: Mapped[int] = mapped_column(BigId)
+    raw_position: Mapped[int]
+    # From when it was so, and until when.
+    valid_from: Mapped[datetime]
+    valid_to: Mapped[datetime]
+
+
+class RecordCount(Base):
+    """How many records a source has, kept with each batch: counting millions takes too long."""
+
+    __tablename__ = "record_counts"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    records: Mapped[int] = mapped_column(BigInteger)
 
 
 class Checkpoint(Entity):
@@ -127,6 +193,8 @@ class Checkpoint(Entity):
     run_id: Mapped[str]
     batch: Mapped[int]
     position: Mapped[dict[str, Any]]
+    # What outlives a run: how far the cursor field was read, and the validators of addresses.
+    state: Mapped[dict[str, Any]] = mapped_column(default=dict)
     updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
 
 
@@ -141,3 +209,32 @@ class Reject(Entity):
     raw_position: Mapped[int]
     reason: Mapped[str]
     payload: Mapped[dict[str, Any]]
+    status: Mapped[RejectStatus] = mapped_column(default=RejectStatus.open)
+    settled_at: Mapped[datetime | None]
+
+
+class SourceFields(Entity):
+    """The fields that a source has shown so far, with their types: what drift is measured by."""
+
+    __tablename__ = "source_fields"
+
+    source: Mapped[str] = mapped_column(unique=True)
+    fields: Mapped[dict[str, Any]]
+    run_id: Mapped[str]
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class Drift(Entity):
+    """A field that came, went, or changed its type, as seen by a run."""
+
+    __tablename__ = "etl_drift"
+
+    source: Mapped[str] = mapped_column(index=True)
+    run_id: Mapped[str] = mapped_column(index=True)
+    field: Mapped[str]
+    change: Mapped[str]  # added, removed, type_changed
+    before: Mapped[str | None]
+    after: Mapped[str | None]
+    examples: Mapped[list[Any]]
+    # The share of the run's records that show it.
+    confidence: Mapped[float]

@@ -8,14 +8,14 @@ last batch that was committed.
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import jobs
-from astralytiq.core.bulk import upsert
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict, Invalid
 from astralytiq.core.executor import Work
@@ -24,13 +24,11 @@ from astralytiq.engines.etl.normalise import Broken, Normalised, Normaliser
 from astralytiq.engines.etl.packing import packed
 from astralytiq.engines.etl.values import from_csv
 
-from . import extract, service
+from . import extract, records, service
 from .batches import Batch, Position
-from .models import Checkpoint, DataRecord, RawApi, RawCsv, Reject, Run, RunStatus
+from .models import Checkpoint, RawApi, RawCsv, Reject, Run, RunStatus
 from .schemas import CsvSource
 from .service import Spec
-
-KEY = ("source", "source_id")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Pipeline:
         rows = ready.normalised.records
         for row in rows:
             row.update(origin, created_at=now, updated_at=now)
-        await self._store_records(session, run, rows)
+        await self._store_records(session, run, rows, now)
         await self._store_rejects(session, run, ready, origin)
         run.records_processed += len(ready.batch.payloads)
         await self._store_position(session, run, ready.batch.position)
@@ -98,17 +96,13 @@ class Pipeline:
         return (await session.execute(stored)).scalar_one()
 
     async def _store_records(
-        self, session: AsyncSession, run: Run, rows: list[dict[str, Any]]
+        self, session: AsyncSession, run: Run, rows: list[dict[str, Any]], now: datetime
     ) -> None:
-        table: Any = DataRecord.__table__
-        made = frozenset({"created_at"})
-        done = await upsert(session, table, rows, key=KEY, content="content_hash", keep=made)
+        # What the source still has carries this run's id from now on; `succeed` marks the rest.
+        done = await records.store(session, run.source, rows, now, touch=self.full_refresh)
         run.records_inserted += done.inserted
         run.records_updated += done.updated
-        if self.full_refresh:
-            # What the source still has carries this run's id from now on; `succeed` drops the rest.
-            kept = made | {"updated_at"}
-            await upsert(session, table, rows, key=KEY, content="run_id", keep=kept)
+        run.records_unchanged += done.unchanged
 
     async def _store_rejects(
         self, session: AsyncSession, run: Run, ready: Ready, origin: dict[str, Any]
@@ -139,7 +133,7 @@ class Pipeline:
         await self._refuse_nothing_but_rejects(session, run)
         result = result_of(run)
         if self.full_refresh:
-            result["records_removed"] = await self._remove_vanished(session, run)
+            result["records_deleted"] = await self._mark_vanished(session, run)
         service.end_run(session, run, RunStatus.success)
         return result
 
@@ -154,16 +148,11 @@ class Pipeline:
             f"See GET /api/v1/etl/rejects?run_id={run.run_id}, mend the source, and run it again."
         )
 
-    async def _remove_vanished(self, session: AsyncSession, run: Run) -> int:
-        """Drop what the source no longer has; nothing while rejects hide what it does have."""
-        if run.records_failed:
-            return 0
-        gone = (DataRecord.source == run.source, DataRecord.run_id != run.run_id)
-        count = await session.scalar(select(func.count(DataRecord.id)).where(*gone)) or 0
-        await session.execute(
-            delete(DataRecord).where(*gone).execution_options(synchronize_session=False)
-        )
-        return count
+    async def _mark_vanished(self, session: AsyncSession, run: Run) -> int:
+        """Mark what the source no longer has; nothing while rejects hide what it does have."""
+        if not run.records_failed:
+            run.records_deleted = await records.mark_vanished(session, run.source, run.run_id)
+        return run.records_deleted
 
 
 async def run(work: Work, run_id: str, full_refresh: bool) -> dict[str, Any]:
@@ -203,7 +192,7 @@ async def begin(
     resumed = checkpoint is not None and checkpoint.run_id == run_id
     if not resumed:
         current.batches = current.records_processed = current.records_failed = 0
-        current.records_inserted = current.records_updated = 0
+        current.records_inserted = current.records_updated = current.records_unchanged = 0
     service.announce(session, current)
     position = checkpoint.position if checkpoint and resumed else None
     return Pipeline(work, current, spec, full_refresh), position

@@ -1,0 +1,87 @@
+"""Doors that answer at the root as well: records, statistics, a run of all sources."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from astralytiq.core.errors import Forbidden
+from astralytiq.core.logging import request_id
+from astralytiq.core.schemas import Id
+from astralytiq.core.security import Actor
+from astralytiq.core.web import House, Session, charged_to, needs, room
+from astralytiq.features.ingestion import queries, service
+from astralytiq.features.ingestion.models import DataRecord
+from astralytiq.features.ingestion.schemas import (
+    DataPage,
+    RawRead,
+    RecordRead,
+    RunsAccepted,
+    Stats,
+)
+
+from .runs import RUNS, Runner, RunReader
+
+served = room("", "data")
+
+DataReader = Annotated[Actor, needs("data:read")]
+
+
+@served.post("/etl/run", response_model=RunsAccepted, status_code=202)
+@charged_to("expensive")
+async def run_all(response: Response, session: Session, actor: Runner) -> dict[str, Any]:
+    response.headers["Location"] = RUNS
+    return {"runs": await service.start_all(session, actor)}
+
+
+@served.get("/etl/run", response_model=RunsAccepted, status_code=202)
+async def run_all_by_get(response: Response, house: House, actor: Runner) -> dict[str, Any]:
+    """For schedulers that can only GET: a write of its own, since GET reads."""
+    if actor.via == "cookie":
+        raise Forbidden("A cookie starts no runs by GET, as any page could link here: use POST.")
+    response.headers["Location"] = RUNS
+    return {"runs": await house.database.write(lambda s: service.start_all(s, actor))}
+
+
+@served.get("/data")
+async def list_data(
+    session: Session,
+    actor: DataReader,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
+    source: str | None = None,
+    category: str | None = None,
+    cursor: Annotated[
+        int | None, Query(ge=0, lt=1 << 53, description="next_cursor of the page before")
+    ] = None,
+) -> DataPage:
+    began = time.perf_counter()
+    found, total, following = await queries.page_of_records(
+        session, source=source, category=category, limit=limit, offset=offset, cursor=cursor
+    )
+    return DataPage(
+        request_id=request_id.get(),
+        total_count=total,
+        limit=limit,
+        offset=offset,
+        api_latency_ms=round((time.perf_counter() - began) * 1000, 3),
+        data=[RecordRead.model_validate(record) for record in found],
+        next_cursor=following,
+    )
+
+
+@served.get("/data/{record_id}", response_model=RecordRead)
+async def read_record(session: Session, actor: DataReader, record_id: Id) -> DataRecord:
+    return await queries.get_record(session, record_id)
+
+
+@served.get("/data/{record_id}/raw")
+async def read_raw(session: Session, actor: DataReader, record_id: Id) -> RawRead:
+    return await queries.raw_of(session, record_id)
+
+
+@served.get("/stats")
+async def read_stats(
+    session: Session, actor: RunReader, limit: Annotated[int, Query(ge=0, le=1000)] = 100
+) -> Stats:
+    return await queries.stats(session, limit)

@@ -1,0 +1,68 @@
+"""Doors to runs and what they rejected."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import Request, Response
+
+from astralytiq.core.security import Actor
+from astralytiq.core.web import (
+    PageAsked,
+    Session,
+    describe_page,
+    needs,
+    room,
+)
+from astralytiq.features.ingestion import queries, service
+from astralytiq.features.ingestion.models import Reject, Run
+from astralytiq.features.ingestion.schemas import (
+    RejectRead,
+    RunRead,
+)
+
+etl = room("/etl", "ingestion")
+
+Runner = Annotated[Actor, needs("etl:run")]
+RunReader = Annotated[Actor, needs("runs:read")]
+RUNS = "/api/v1/etl/runs"
+
+
+@etl.get("/runs", response_model=list[RunRead])
+async def list_runs(
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: RunReader,
+    source: str | None = None,
+) -> Sequence[Run]:
+    found, total = await service.list_runs(session, source, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
+
+
+@etl.get("/runs/{run_id}", response_model=RunRead)
+async def read_run(session: Session, actor: RunReader, run_id: str) -> Run:
+    return await service.get_run(session, run_id)
+
+
+@etl.post("/runs/{run_id}/cancel", response_model=RunRead, status_code=202)
+async def cancel_run(response: Response, session: Session, actor: Runner, run_id: str) -> Run:
+    run = await service.cancel_run(session, actor, run_id)
+    response.headers["Location"] = f"{RUNS}/{run.run_id}"
+    return run
+
+
+@etl.get("/rejects", response_model=list[RejectRead])
+async def list_rejects(
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: RunReader,
+    source: str | None = None,
+    run_id: str | None = None,
+) -> Sequence[Reject]:
+    found, total = await queries.list_rejects(session, source, run_id, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
