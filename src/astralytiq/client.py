@@ -1,7 +1,7 @@
 """Typed HTTP client of our own API: commands, console, examples and tests speak through it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -14,12 +14,18 @@ Watch = Callable[[dict[str, Any]], None]
 
 
 class ClientError(Exception):
-    """The server refused, or could not be reached. `status` is None when it never answered."""
+    """The server refused, or could not be reached. `status` is None when it never answered.
 
-    def __init__(self, detail: str, status: int | None = None) -> None:
+    `faults` are all things that are wrong with the input: `loc` says where, `msg` what.
+    """
+
+    def __init__(
+        self, detail: str, status: int | None = None, faults: Sequence[dict[str, Any]] = ()
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.status = status
+        self.faults = faults
 
     @property
     def is_bad_input(self) -> bool:
@@ -71,6 +77,9 @@ class Client:
     def post(self, path: str, **options: Any) -> Json:
         return self.call("POST", path, **options)
 
+    def put(self, path: str, **options: Any) -> Json:
+        return self.call("PUT", path, **options)
+
     def patch(self, path: str, **options: Any) -> Json:
         return self.call("PATCH", path, **options)
 
@@ -85,7 +94,7 @@ class Client:
         with self._reached():
             answer = self._http.request(method, API + path, **options)
         if answer.is_error:
-            raise ClientError(words_of(answer), answer.status_code)
+            raise ClientError(words_of(answer), answer.status_code, faults_of(answer))
         return answer.json() if answer.content else None
 
     @contextmanager
@@ -119,6 +128,13 @@ class Client:
         if job["status"] != "succeeded":
             raise ClientError(f"The job {job['kind']} {job['status']}: {job['error']}")
         return job
+
+
+def faults_of(answer: httpx2.Response) -> list[dict[str, Any]]:
+    try:
+        return list(answer.json().get("errors", ()))
+    except (ValueError, AttributeError, TypeError):
+        return []
 
 
 def words_of(answer: httpx2.Response) -> str:

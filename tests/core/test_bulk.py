@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table, select
+from sqlalchemy.exc import IntegrityError
 
-from astralytiq.core.bulk import Upserted, upsert
+from astralytiq.core.bulk import Upserted, append, upsert
 from astralytiq.core.resources import Resources
 from astralytiq.features.ingestion.models import DataRecord
 
@@ -67,3 +68,24 @@ async def test_a_failed_batch_leaves_no_row(resources: Resources) -> None:
     async with resources.database.reading() as session:
         assert (await session.scalars(select(DataRecord))).all() == []
     assert await store(resources, [row(1, "a")]) == Upserted(1, 0, 0)
+
+
+async def added(resources: Resources, rows: list[dict[str, Any]]) -> None:
+    await resources.database.write(lambda session: append(session, TABLE, rows))
+
+
+async def test_what_is_appended_is_stored_as_it_was_given(resources: Resources) -> None:
+    await added(resources, [row(1, "a"), {**row(2, "b"), "created_at": NOW.replace(tzinfo=None)}])
+    async with resources.database.reading() as session:
+        found = (await session.execute(select(TABLE).order_by(TABLE.c.source_id))).all()
+    assert [one.created_at for one in found] == [NOW, NOW]
+    assert found[0].metadata == {"n": 1, "text": 'quote " and ünïcode'}
+
+
+async def test_appending_what_is_there_stores_none_of_it(resources: Resources) -> None:
+    await added(resources, [row(1, "a")])
+    with pytest.raises(IntegrityError):
+        await added(resources, [row(2, "b"), row(1, "c")])
+    async with resources.database.reading() as session:
+        titles = (await session.scalars(select(TABLE.c.title))).all()
+    assert titles == ["a"]

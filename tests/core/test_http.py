@@ -2,14 +2,17 @@
 
 import gzip
 import socket
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from typing import Any
 
 import pytest
 
-from astralytiq.core import http
+from astralytiq.core import budgets, http
+from astralytiq.core.budgets import Budgets, Pace
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetcher, is_public
+from astralytiq.core.http import Attempt, Fetcher, Patience, Request, Watcher, is_public
 from astralytiq.core.jobs import Transient
 from tests.features.ingestion.servers import Asked, Reply, serving
 
@@ -25,13 +28,15 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, not waited for."""
+    """The pauses between attempts, not waited for: the clock only says so."""
     made: list[float] = []
 
     async def note(seconds: float) -> None:
         made.append(seconds)
 
     monkeypatch.setattr(http, "sleep", note)
+    for module in (http, budgets):
+        monkeypatch.setattr(module, "monotonic", lambda: 1000 + sum(made))
     return made
 
 
@@ -40,14 +45,35 @@ def in_turn(*replies: Reply) -> Callable[[Asked], Reply]:
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
-async def fetch(url: str, allowed: tuple[str, ...] = LOCAL, **wishes: Any) -> http.Fetched:
-    async with Fetcher(allowed) as fetcher:
-        return await fetcher.get(url, **wishes)
+class Seen(Watcher):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.attempts: list[Attempt] = []
+        self.waits: list[float] = []
+
+    def attempted(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+
+    def held(self, address: str, seconds: float) -> None:
+        self.waits.append(round(seconds, 3))
+
+
+async def fetch(
+    url: str,
+    allowed: tuple[str, ...] = LOCAL,
+    params: dict[str, Any] | None = None,
+    request: Request | None = None,
+    **options: Any,
+) -> http.Fetched:
+    async with Fetcher(allowed, **{"budgets": Budgets()} | options) as fetcher:
+        return await fetcher.fetch(url, request or Request(), params)
 
 
 async def test_an_answer_comes_whole_with_what_was_asked() -> None:
     with serving(lambda _: Reply([1, 2], headers={"X-Kind": "list"})) as server:
-        found = await fetch(f"{server.url}/a?x=1", headers={"X-Who": "me"}, params={"y": 2})
+        me = Request(headers={"X-Who": "me"})
+        found = await fetch(f"{server.url}/a?x=1", params={"y": 2}, request=me)
     assert (found.body, found.headers["x-kind"]) == (b"[1, 2]", "list")
     assert server.asked[0].params == {"x": "1", "y": "2"}
     assert server.asked[0].headers["x-who"] == "me"
@@ -123,7 +149,8 @@ async def test_redirects_are_followed_within_limits() -> None:
         return Reply(b"end")
 
     with serving(answer) as server:
-        found = await fetch(f"{server.url}/start", headers={"Authorization": "Bearer x"})
+        signed = Request(headers={"Authorization": "Bearer x"})
+        found = await fetch(f"{server.url}/start", request=signed)
         assert (found.body, found.url) == (b"end", f"{server.url}/end")
         assert server.asked[-1].headers["authorization"] == "Bearer x"
         with pytest.raises(Invalid, match="redirects more than 5 times"):
@@ -134,7 +161,8 @@ async def test_secrets_do_not_follow_to_another_server() -> None:
     with serving(lambda _: Reply(b"other")) as other:
         away = Reply(status=307, headers={"Location": f"{other.url}/here"})
         with serving(lambda _: away) as server:
-            found = await fetch(server.url, headers={"Authorization": "Bearer x", "X-Key": "y"})
+            secrets = {"Authorization": "Bearer x", "X-Key": "y"}
+            found = await fetch(server.url, request=Request(headers=secrets))
     assert found.body == b"other"
     assert not {"authorization", "x-key"} & set(other.asked[0].headers)
 
@@ -216,3 +244,150 @@ async def test_22_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.Mon
 )  # fmt: skip
 def test_20_public_means_globally_routable(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+# What is sent with it, and under which condition -------------------------------------------------
+
+
+async def test_a_body_is_posted_as_json() -> None:
+    with serving(lambda _: Reply(b"fine")) as server:
+        await fetch(server.url, request=Request("POST", {"X-Who": "me"}, {"q": ["a", 1]}))
+    (asked,) = server.asked
+    assert (asked.method, asked.body) == ("POST", {"q": ["a", 1]})
+    assert asked.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(("status", "method"), [(303, "GET"), (302, "GET"), (307, "POST")])
+async def test_a_redirected_post_becomes_what_the_status_says(status: int, method: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        away = {"Location": "/end"}
+        return Reply(b"end") if asked.path == "/end" else Reply(status=status, headers=away)
+
+    with serving(answer) as server:
+        await fetch(server.url, request=Request("POST", body={"q": 1}))
+    assert server.asked[-1].method == method
+    assert server.asked[-1].body == ({"q": 1} if method == "POST" else None)
+
+
+async def test_a_body_does_not_follow_to_another_server() -> None:
+    with serving(lambda _: Reply(b"other")) as other:
+        away = Reply(status=307, headers={"Location": f"{other.url}/here"})
+        with serving(lambda _: away) as server, pytest.raises(Invalid, match="another server"):
+            await fetch(server.url, request=Request("POST", body={"q": 1}))
+    assert not other.asked
+
+
+async def test_unchanged_is_an_answer_to_who_asked_for_changes() -> None:
+    with serving(lambda _: Reply(status=304)) as server:
+        found = await fetch(server.url, request=Request(headers={"If-None-Match": '"1"'}))
+        assert (found.status, found.body) == (304, b"")
+        with pytest.raises(Invalid, match="answered 304"):
+            await fetch(server.url)
+
+
+# Patience, and what others are told of it --------------------------------------------------------
+
+
+async def test_every_attempt_is_told_with_its_wait_and_no_query(waits: list[float]) -> None:
+    seen = Seen()
+    replies = in_turn(Reply(status=503, headers={"Retry-After": "7"}), Reply(b"fine"))
+    with serving(replies) as server:
+        await fetch(f"{server.url}/x?key=hidden", watcher=seen)
+        address = f"{server.url}/x"
+    assert seen.attempts == [
+        Attempt(address, 1, 503, "answered 503", 7.0), Attempt(address, 2, 200)
+    ]  # fmt: skip
+    assert seen.waits == []
+
+
+async def test_a_refusal_is_told_too() -> None:
+    seen = Seen()
+    with serving(lambda _: Reply(status=404)) as server, pytest.raises(Invalid):
+        await fetch(server.url, watcher=seen)
+    assert [(one.number, one.status, one.wait) for one in seen.attempts] == [(1, 404, 0.0)]
+
+
+async def test_patience_ends_after_its_attempts(waits: list[float]) -> None:
+    with serving(lambda _: Reply(status=500)) as server, pytest.raises(Transient):
+        await fetch(server.url, patience=Patience(attempts=2))
+    assert (len(server.asked), len(waits)) == (2, 1)
+
+
+async def test_patience_ends_after_its_seconds(waits: list[float]) -> None:
+    """One deadline for all attempts: no pause is begun that would end after it."""
+    slow = Reply(status=503, headers={"Retry-After": "40"})
+    with serving(lambda _: slow) as server, pytest.raises(Transient):
+        await fetch(server.url, patience=Patience(attempts=9, max_seconds=100))
+    assert (len(server.asked), sum(waits)) == (3, 80)
+
+
+async def test_who_waits_is_asked_whether_to_go_on(waits: list[float]) -> None:
+    class Stop(Seen):
+        def check(self) -> None:
+            if sum(waits) >= 60:
+                raise InterruptedError
+
+    slow = Reply(status=503, headers={"Retry-After": "100"})
+    with serving(lambda _: slow) as server, pytest.raises(InterruptedError):
+        await fetch(server.url, watcher=Stop())
+    assert waits == [30.0, 30.0]
+
+
+# Budgets -----------------------------------------------------------------------------------------
+
+
+async def test_requests_keep_the_pace_that_was_set(waits: list[float]) -> None:
+    shared, seen = Budgets(), Seen()
+    with serving(lambda _: Reply(b"fine")) as server:
+        for _ in range(5):
+            await fetch(server.url, pace=Pace(2, 10), budgets=shared, watcher=seen)
+    assert waits == seen.waits == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": "20"}, 20),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "0"}, 0.5),
+        ({"X-RateLimit-Remaining": "0"}, 0.5),
+        ({"RateLimit": '"default";r=0;t=25'}, 25),
+        ({"RateLimit": '"hour";r=7;t=900, "burst";r=0;t=3'}, 3),
+        ({"RateLimit": "limit=10, remaining=0, reset=12"}, 12),
+        ({"RateLimit": '"default";r=1;t=25', "X-RateLimit-Remaining": "1"}, 0),
+        ({"X-RateLimit-Remaining": "none", "RateLimit": "nonsense"}, 0),
+    ],
+)
+async def test_a_budget_that_is_used_up_is_waited_for_by_all(
+    waits: list[float], headers: dict[str, str], wait: float
+) -> None:
+    shared = Budgets()
+    with serving(lambda _: Reply(b"fine", headers=headers)) as server:
+        for _ in range(2):
+            await fetch(server.url, budgets=shared)
+    assert waits == ([wait] if wait else [])
+
+
+def test_a_reset_may_be_a_time() -> None:
+    now = time.time()
+    for reset in (str(int(now) + 60), str(int(now * 1000) + 60_000), formatdate(now + 60)):
+        found = budgets.used_up({"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset})
+        assert found is not None
+        assert 55 < found <= 60.5
+
+
+async def test_a_host_that_closes_for_long_is_not_asked_meanwhile(waits: list[float]) -> None:
+    shared = Budgets()
+    with serving(lambda _: Reply(status=429, headers={"Retry-After": "3600"})) as server:
+        with pytest.raises(Transient):
+            await fetch(server.url, budgets=shared)
+        with pytest.raises(Transient, match="left alone for 3600 s"):
+            await fetch(server.url, budgets=shared)
+    assert (len(server.asked), waits) == (1, [])
+
+
+def test_hosts_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budgets, "MOST_HOSTS", 2)
+    shared = Budgets()
+    for name in ("a", "b", "c"):
+        shared.close(name, 60)
+    assert [round(shared.closed_for(name)) for name in ("b", "c", "a")] == [60, 60, 0]

@@ -96,8 +96,11 @@ def database_url(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def schema(settings: Settings) -> Iterator[BaseSchema]:
+def schema(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseSchema]:
     """The application runs in a thread of schemathesis, from its first request on."""
+    # The events of a run that nobody works on would be streamed for minutes.
+    monkeypatch.setattr("astralytiq.features.ingestion.events.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("astralytiq.features.ingestion.events.STREAM_SECONDS", 0.02)
     app = create_app(settings, setup=[Administrators.open])
     config = schemathesis.Config.from_dict(CONFIG)
     loaded = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)

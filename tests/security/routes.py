@@ -14,7 +14,7 @@ from astralytiq.app import create_app
 from astralytiq.core import jobs
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
-from astralytiq.features.ingestion.models import DataRecord
+from astralytiq.features.ingestion.models import DataRecord, Reject
 from tests.conftest import RunJobs
 from tests.features.datasets.factories import upload
 from tests.features.projects.factories import Person
@@ -61,6 +61,8 @@ KINDS: Mapping[str, Kind] = {
     "predictions/{prediction_id}": Kind.owned,
     "sources/{name}": Kind.shared,
     "runs/{run_id}": Kind.shared,
+    "rejects/{reject_id}": Kind.shared,
+    "compare/{other_id}": Kind.shared,
     "data/{record_id}": Kind.shared,
     "datasets/{dataset_id}": Kind.shared,
     "models/{name}": Kind.shared,
@@ -69,6 +71,8 @@ KINDS: Mapping[str, Kind] = {
 # What the team does with a thing of somebody else's, if it has the scope.
 TEAMS = {
     ("post", f"{API}/sources/{{name}}/run"),
+    ("post", f"{API}/sources/{{name}}/replay"),
+    ("post", f"{API}/etl/rejects/{{reject_id}}/retry"),
     ("post", f"{API}/models/{{name}}/predict"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"),
 }
@@ -130,6 +134,8 @@ class Operation:
             options["files"] = {"file": ("a.csv", "a,b\n1,2\n")}
         elif self.method in ("post", "put", "patch") or body is not None:
             options["json"] = body if body is not None else BODIES.get(self.key, {})
+        # Of events those so far: a stream of them would go on until the run ends.
+        options.setdefault("headers", {"Accept": "application/json"})
         return await client.request(self.method.upper(), self.address(things), **options)
 
 
@@ -196,7 +202,7 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         found: dict[str, Any] = answer.json()
         return found
 
-    (resources.settings.home / "inbox" / "shop.csv").write_text("id,title\n1,a\n")
+    (resources.settings.home / "inbox" / "shop.csv").write_text("id,title\n1,a\n2\n")
     source = {"name": "shop", "kind": "csv", "path": "shop.csv", "primary_key": "id"}
     await made("sources", **source)
     await made("sources/shop/run")
@@ -208,6 +214,7 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
     assert job
     async with resources.database.reading() as session:
         record = await session.scalar(select(DataRecord.id).limit(1))
+        reject = await session.scalar(select(Reject.id).limit(1))
     await store_version(resources, owner.client)
     rows = {"records": [{"length": 1.0, "width": 0}]}
     (session_,) = (await owner.client.get(f"{API}/auth/sessions")).json()
@@ -221,6 +228,8 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "jobs/{job_id}": job.id,
         "sources/{name}": "shop",
         "runs/{run_id}": run["run_id"],
+        "rejects/{reject_id}": str(reject),
+        "compare/{other_id}": run["run_id"],
         "data/{record_id}": str(record),
         "datasets/{dataset_id}": str((await upload(owner.client)).json()["id"]),
         "models/{name}": "flowers",

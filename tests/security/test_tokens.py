@@ -154,7 +154,14 @@ def in_production(secret_key: str) -> Settings:
 
 @pytest.mark.parametrize(
     "secret_key",
-    ["", " " * 40, "x" * 31, "ü" * 15, *sorted(EXAMPLE_SECRETS), "Your-Secret-Key-Change-In-Production"],
+    [
+        "",
+        " " * 40,
+        "x" * 31,
+        "ü" * 15,
+        *sorted(EXAMPLE_SECRETS),
+        "Your-Secret-Key-Change-In-Production",
+    ],
 )
 def test_08_a_short_or_a_published_secret_stops_the_start(secret_key: str) -> None:
     with pytest.raises(UnsafeSettings, match="SECRET_KEY") as refusal:

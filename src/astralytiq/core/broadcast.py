@@ -73,7 +73,7 @@ class Broadcast:
         """Messages whose topic equals, or begins with, one of `topics`."""
         queue: asyncio.Queue[Message] = asyncio.Queue(self._backlog)
         if self._last is None:
-            self._last = await self._newest()
+            self._last = await unbroken(self._newest())
         self._listeners[queue] = topics
         try:
             yield queue

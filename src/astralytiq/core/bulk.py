@@ -6,17 +6,20 @@ only. The stage stays with its connection: making it anew for each batch costs 6
 """
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import JSON, Column, Dialect, MetaData, Table, and_, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.schema import CreateTable
 
-from astralytiq.core.db import to_json
+from astralytiq.core.db import UtcDateTime, to_json
 
+UNIQUE_VIOLATION = "23505"  # SQL state
 Row = Mapping[str, Any]
 
 
@@ -58,7 +61,7 @@ async def upsert(
 
 
 async def append(session: AsyncSession, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows that are known to be new, all with the same columns."""
+    """Insert rows, all with the same columns; IntegrityError if one of them is there already."""
     if not rows:
         return
     connection = await session.connection()
@@ -94,7 +97,12 @@ async def copy(
         values = [row[column.name] for row in rows]
         copied.append(map(to_json, values) if isinstance(column.type, JSON) else values)
     raw: Any = (await connection.get_raw_connection()).driver_connection
-    await raw.copy_records_to_table(name, columns=names, records=zip(*copied, strict=True))
+    try:
+        await raw.copy_records_to_table(name, columns=names, records=zip(*copied, strict=True))
+    except Exception as fault:
+        if getattr(fault, "sqlstate", None) != UNIQUE_VIOLATION:
+            raise
+        raise IntegrityError(f"COPY {name}", None, fault) from None
 
 
 async def fill(
@@ -112,13 +120,34 @@ async def fill(
 
 def bound(column: Column[Any], dialect: Dialect, values: list[Any]) -> Iterable[Any]:
     """The values as the driver takes them."""
-    process = column.type.dialect_impl(dialect).bind_processor(dialect)
+    process = processor(column, dialect)
     if process is None:
         return values
     first = values[0]
     if all(value is first for value in values):  # such as the time of the batch
         return [process(first)] * len(values)
     return map(process, values)
+
+
+def processor(column: Column[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    if isinstance(column.type, UtcDateTime):
+        return stored_time
+    if isinstance(column.type, JSON):
+        return stored_json
+    return column.type.dialect_impl(dialect).bind_processor(dialect)
+
+
+def stored_json(value: Any) -> str | None:
+    return None if value is None else to_json(value)
+
+
+def stored_time(moment: datetime | None) -> str | None:
+    """As SQLAlchemy stores it in SQLite, at a tenth of the time."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    utc = aware if aware.tzinfo is UTC else aware.astimezone(UTC)
+    return utc.isoformat(" ", "microseconds")[:26]
 
 
 def quoted(name: str) -> str:

@@ -12,54 +12,130 @@ import random
 import socket
 from asyncio import sleep
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field, replace
+from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urljoin
 
 import httpx2
+import msgspec
 
+from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace, retry_after
 from astralytiq.core.errors import Invalid
 from astralytiq.core.jobs import Transient
 
 ATTEMPTS = 4
 BASE_SECONDS = 0.5
 CAP_SECONDS = 30.0
-LEAST_WAIT = 0.5
 LONGEST_WAIT = 120.0  # a server that asks for more is left to the job's own next attempt
-TOTAL_SECONDS = 300.0
+TOTAL_SECONDS = 300.0  # of one attempt
+SLICE_SECONDS = 30.0  # of a wait, after which somebody may have asked to stop
 MOST_BYTES = 100 << 20
 MOST_REDIRECTS = 5
 TIMEOUT = httpx2.Timeout(30, connect=10)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429})  # and 5xx: the same request may succeed later
 PORTS = {"http": 80, "https": 443}
+CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+BECOME_GET = frozenset({301, 302, 303})
+
+Method = Literal["GET", "POST"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a server besides its address; `body` is sent as JSON."""
+
+    method: Method = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    @property
+    def content(self) -> bytes | None:
+        return None if self.body is None else msgspec.json.encode(self.body)
+
+    @property
+    def is_conditional(self) -> bool:
+        return any(name.lower() in CONDITIONS for name in self.headers)
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer: the address it came from in the end, its headers, its whole body."""
+    """An answer: the address it came from in the end, its headers, its whole body, its status,
+    which is 304 if a condition was asked and what is there has not changed."""
 
     url: str
     headers: httpx2.Headers
     body: bytes
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a request is tried, and for how many seconds from first to last."""
+
+    attempts: int = ATTEMPTS
+    max_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of one try; `wait` is the pause before the next, 0 if there is none."""
+
+    address: str
+    number: int
+    status: int | None
+    trouble: str = ""
+    wait: float = 0.0
+
+
+class Watcher:
+    """Is told what happens on the way to an answer; this one lets it pass."""
+
+    def attempted(self, attempt: Attempt) -> None: ...
+
+    def held(self, address: str, seconds: float) -> None:
+        """A budget makes us wait."""
+
+    def check(self) -> None:
+        """Raises if the work is to stop."""
 
 
 class Stumbled(Exception):
     """This attempt failed, the next may not; `wait` is what the server asked for, in seconds."""
 
-    def __init__(self, words: str, wait: float | None = None) -> None:
+    def __init__(self, words: str, wait: float | None = None, status: int | None = None) -> None:
         super().__init__(words)
         self.wait = wait
+        self.answered = status
+
+
+class Refused(Invalid):
+    """The server says no, and would again."""
+
+    def __init__(self, words: str, answered: int) -> None:
+        super().__init__(words)
+        self.answered = answered
 
 
 class Fetcher:
     """One client for the requests of one piece of work. `allowed`: hosts, addresses, host:port."""
 
-    def __init__(self, allowed: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        allowed: tuple[str, ...] = (),
+        *,
+        patience: Patience | None = None,
+        pace: Pace | None = None,
+        budgets: Budgets | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
         self._allowed = frozenset(name.lower() for name in allowed)
+        self._patience = patience or Patience()
+        self._pace = pace
+        self._budgets = budgets or SHARED
+        self._watcher = watcher or Watcher()
         self._client = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(),
             timeout=TIMEOUT,
@@ -80,55 +156,109 @@ class Fetcher:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def get(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        params: Mapping[str, Any] | None = None,
+    async def fetch(
+        self, url: str, request: Request, params: Mapping[str, Any] | None = None
     ) -> Fetched:
-        """The answer to GET. Refusals (other 4xx) are `Invalid`, lasting trouble `Transient`."""
+        """The answer. Refusals (other 4xx) are `Invalid`, lasting trouble `Transient`."""
         target = parsed(url)
         target = target.copy_merge_params(params) if params else target
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with asyncio.timeout(TOTAL_SECONDS):
-                    return await self._follow(target, dict(headers or {}), attempt)
-            except (Stumbled, httpx2.TransportError, TimeoutError) as trouble:
-                wait = pause(attempt, trouble)
-                if attempt == ATTEMPTS or wait > LONGEST_WAIT:
-                    raise Transient(f"{shown(target)} {words_of(trouble)}.") from None
-            await sleep(wait)
+        await self._turn(target, 0.0)
+        until = monotonic() + self._patience.max_seconds
+        for number in range(1, self._patience.attempts + 1):
+            found = await self._try(target, request, number, until - monotonic())
+            if isinstance(found, Fetched):
+                return found
+            await self._turn(target, found)
         raise AssertionError("unreachable")
 
-    async def _follow(self, url: httpx2.URL, headers: dict[str, str], attempt: int) -> Fetched:
+    async def _try(
+        self, url: httpx2.URL, request: Request, number: int, left: float
+    ) -> Fetched | float:
+        """An answer, or the seconds after which to ask again."""
+        attempt = Attempt(shown(url), number, None)
+        try:
+            async with asyncio.timeout(min(TOTAL_SECONDS, max(left, LEAST_WAIT))):
+                found = await self._follow(url, request, number)
+        except Refused as refusal:
+            self._watcher.attempted(replace(attempt, status=refusal.answered, trouble="refused"))
+            raise
+        except (Stumbled, httpx2.TransportError, TimeoutError) as trouble:
+            return self._again(url, attempt, trouble, left)
+        self._watcher.attempted(replace(attempt, status=found.status))
+        return found
+
+    def _again(self, url: httpx2.URL, attempt: Attempt, trouble: Exception, left: float) -> float:
+        wait, status = pause(attempt.number, trouble), None
+        if isinstance(trouble, Stumbled):
+            status = trouble.answered
+            if trouble.wait is not None:
+                self._budgets.close(host_of(url), wait)
+        last = attempt.number == self._patience.attempts or wait > min(LONGEST_WAIT, left)
+        words = words_of(trouble)
+        self._watcher.attempted(
+            replace(attempt, status=status, trouble=words, wait=0.0 if last else wait)
+        )
+        if last:
+            raise Transient(f"{shown(url)} {words}.") from None
+        return wait
+
+    async def _turn(self, url: httpx2.URL, wait: float) -> None:
+        """Wait for our place in the host's budget, and for `wait` seconds at least."""
+        host = host_of(url)
+        if (closed := self._budgets.closed_for(host)) > LONGEST_WAIT:
+            raise Transient(f"{shown(url)} is to be left alone for {closed:.0f} s: it said so.")
+        left = self._budgets.take(host, self._pace, wait)
+        if left > wait:
+            self._watcher.held(shown(url), left - wait)
+        while left > 0:
+            self._watcher.check()
+            await sleep(min(left, SLICE_SECONDS))
+            left -= SLICE_SECONDS
+
+    async def _follow(self, url: httpx2.URL, request: Request, attempt: int) -> Fetched:
         for _ in range(MOST_REDIRECTS + 1):
-            answer = await self._ask(url, headers, attempt)
+            answer = await self._ask(url, request, attempt)
             if isinstance(answer, Fetched):
                 return answer
-            following = parsed(urljoin(str(url), answer))
+            status, location = answer
+            following = parsed(urljoin(str(url), location))
+            if request.method == "POST" and status in BECOME_GET:
+                request = replace(request, method="GET", body=None)
             if origin(following) != origin(url):
-                headers = {}  # What was meant for one server is not shown to another.
+                if request.body is not None:
+                    raise Invalid(f"{shown(url)} redirects to another server: check the url.")
+                # What was meant for one server is not shown to another.
+                request = replace(request, headers={})
             url = following
         raise Invalid(f"{shown(url)} redirects more than {MOST_REDIRECTS} times: check the url.")
 
-    async def _ask(self, url: httpx2.URL, headers: dict[str, str], attempt: int) -> Fetched | str:
-        """One request: the answer, or where it redirects to."""
+    async def _ask(
+        self, url: httpx2.URL, request: Request, attempt: int
+    ) -> Fetched | tuple[int, str]:
+        """One request: the answer, or its status and where it redirects to."""
         addresses = await self.addresses(url)
         address = addresses[(attempt - 1) % len(addresses)]
-        request = self._client.build_request(
-            "GET",
-            url.copy_with(host=address),
-            headers={**headers, "Host": url.netloc.decode("ascii")},
-            extensions={"sni_hostname": url.raw_host.decode("ascii").strip("[]")},
+        media = {} if request.body is None else {"Content-Type": "application/json"}
+        response = await self._client.send(
+            self._client.build_request(
+                request.method,
+                url.copy_with(host=address),
+                headers={**media, **request.headers, "Host": url.netloc.decode("ascii")},
+                content=request.content,
+                extensions={"sni_hostname": url.raw_host.decode("ascii").strip("[]")},
+            ),
+            stream=True,
         )
-        response = await self._client.send(request, stream=True)
         try:
             self._client.cookies.clear()
+            self._budgets.learn(host_of(url), response.headers)
             if response.status_code in REDIRECTS and "location" in response.headers:
-                return response.headers["location"]
+                return response.status_code, response.headers["location"]
+            if response.status_code == 304 and request.is_conditional:
+                return Fetched(str(url), response.headers, b"", 304)
             refuse_status(url, response)
-            return Fetched(str(url), response.headers, await bounded(url, response))
+            body = await bounded(url, response)
+            return Fetched(str(url), response.headers, body, response.status_code)
         finally:
             await response.aclose()
 
@@ -182,11 +312,13 @@ def is_public(address: str) -> bool:
 def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
     status = response.status_code
     if status in PASSING or status >= 500:
-        raise Stumbled(f"answered {status}", retry_after(response.headers.get("retry-after")))
+        wait = retry_after(response.headers.get("retry-after"))
+        raise Stumbled(f"answered {status}", wait, status)
     if not 200 <= status < 300:
         remedies = {401: "check auth", 403: "check auth", 404: "check the url", 410: "it is gone"}
         remedy = remedies.get(status, "check url, params and headers")
-        raise Invalid(f"{shown(url)} answered {status} {response.reason_phrase}: {remedy}.")
+        words = f"{shown(url)} answered {status} {response.reason_phrase}: {remedy}."
+        raise Refused(words, status)
 
 
 async def bounded(url: httpx2.URL, response: httpx2.Response) -> bytes:
@@ -203,20 +335,6 @@ async def bounded(url: httpx2.URL, response: httpx2.Response) -> bytes:
     except httpx2.DecodingError:
         raise Stumbled("answered something that cannot be unpacked") from None
     return bytes(body)
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds, from either form of the header (RFC 9110, 10.2.3); None if it is neither."""
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        due = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    aware = due if due.tzinfo else due.replace(tzinfo=UTC)
-    return (aware - datetime.now(UTC)).total_seconds()
 
 
 def pause(attempt: int, trouble: Exception) -> float:
@@ -236,6 +354,10 @@ def words_of(trouble: Exception) -> str:
 
 def origin(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host.lower(), url.port or PORTS.get(url.scheme)
+
+
+def host_of(url: httpx2.URL) -> str:
+    return f"{url.host.lower()}:{url.port or PORTS.get(url.scheme)}"
 
 
 def shown(url: httpx2.URL) -> str:

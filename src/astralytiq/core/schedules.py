@@ -1,6 +1,7 @@
 """Schedules as rows: when one is due, its job is queued, once per due time whoever ticks."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,10 @@ def next_time(rule: str, after: datetime) -> datetime:
         count = int(match[1])
         if count == 0:
             raise Invalid(f"{rule!r} would never wait; say, for example, 'every 15m'.")
-        return after + timedelta(**{UNITS[match[2]]: count})
+        try:
+            return after + timedelta(**{UNITS[match[2]]: count})
+        except OverflowError:
+            raise Invalid(f"{rule!r} would never be due: wait for less.") from None
     try:
         due: datetime = croniter(rule, after).get_next(datetime)
     except (CroniterBadCronError, ValueError):
@@ -64,6 +68,14 @@ async def put(
 async def remove(session: AsyncSession, name: str) -> None:
     if found := await session.scalar(select(Schedule).where(Schedule.name == name)):
         await session.delete(found)
+
+
+async def next_times(session: AsyncSession, names: Sequence[str]) -> dict[str, datetime]:
+    """When each schedule of `names` that there is will be due."""
+    query = select(Schedule.name, Schedule.next_run_at).where(
+        Schedule.enabled, Schedule.name.in_(names)
+    )
+    return dict((await session.execute(query)).all())
 
 
 async def any_due(session: AsyncSession) -> bool:

@@ -1,15 +1,27 @@
-"""Rows of CSV texts."""
+"""Rows of CSV streams."""
 
+import csv
 import io
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from astralytiq.engines.etl.csv_rows import LONGEST_CELL, CsvRows
+from astralytiq.engines.etl import csv_rows
+from astralytiq.engines.etl.csv_rows import LONGEST_CELL, CsvRows, Written
 from astralytiq.engines.etl.normalise import Broken
 
 
-def rows_of(text: str, delimiter: str = ",") -> CsvRows:
-    return CsvRows(io.StringIO(text, newline=""), delimiter)
+def rows_of(text: str | bytes, **written: Any) -> CsvRows:
+    content = text.encode() if isinstance(text, str) else text
+    return CsvRows(io.BufferedReader(io.BytesIO(content)), Written(**written))
+
+
+def reasons(found: list[Any]) -> list[Any]:
+    """Good rows as they are, broken ones by their reason."""
+    return [row.reason if isinstance(row, Broken) else row for row in found]
 
 
 def test_rows_come_in_batches_until_there_are_none() -> None:
@@ -24,23 +36,83 @@ def test_ragged_rows_keep_their_place() -> None:
     assert good == {"a": "2", "b": "3"}
     assert short == Broken("has 1 cells where the header has 2", {"line": 2, "cells": ["1"]})
     assert isinstance(long, Broken)
-    assert long.payload["cells"] == ["4", "5", "6"]
+    assert long.payload == {"line": 4, "cells": ["4", "5", "6"]}
 
 
-def test_skipping_counts_as_reading_does() -> None:
-    text = "a;b\n1;2\n\nragged\n" + "x" * (LONGEST_CELL + 1) + ";y\n3;4\n5;6\n"
-    whole, resumed = rows_of(text, ";"), rows_of(text, ";")
-    whole.read(4)
-    resumed.skip(4)
-    assert whole.row == resumed.row == 4
-    assert whole.read(9) == resumed.read(9) == [{"a": "5", "b": "6"}]
+@pytest.mark.parametrize("at", range(7))
+def test_skipping_counts_as_reading_does(at: int) -> None:
+    text = 'a;b\n1;2\n\nragged\n"open;y\n3;4\n"x\n\ny";6\n7;"z"z\n'
+    whole, resumed = rows_of(text, delimiter=";"), rows_of(text, delimiter=";")
+    before = whole.read(at) if at else []
+    resumed.skip(at)
+    assert whole.row == resumed.row == len(before) == min(at, 6)
+    assert whole.read(9) == resumed.read(9)
 
 
+@pytest.fixture
+def narrow() -> Iterator[None]:
+    usual = csv.field_size_limit(1000)
+    yield
+    csv.field_size_limit(usual)
+
+
+@pytest.mark.usefixtures("narrow")
 def test_an_endless_cell_costs_its_row_only() -> None:
-    first, last = rows_of("a,b\n" + "x" * (LONGEST_CELL + 1) + ",y\n1,2\n").read(9)
-    assert isinstance(first, Broken)
-    assert "is not CSV" in first.reason
-    assert last == {"a": "1", "b": "2"}
+    text = "a,b\n" + "x" * 1001 + ',y\n1,"' + "2,3\n" * 1001 + "4,5\n"
+    found = rows_of(text).read(2000)
+    assert "is not CSV: field larger than" in reasons(found)[0]
+    assert "never closed" in reasons(found)[1]
+    assert reasons(found)[2:] == [{"a": "2", "b": "3"}] * 1000 + [{"a": "4", "b": "5"}]
+
+
+def test_a_cell_of_ten_megabytes_is_a_cell() -> None:
+    (row,) = rows_of('a,b\n1,"' + "x" * (10 << 20) + '"\n').read(9)
+    assert isinstance(row, dict)
+    assert len(row["b"]) == 10 << 20
+
+
+def test_a_quote_that_is_never_closed_costs_its_line_only() -> None:
+    found = rows_of('a,b\n1,"open\n2,x\n3,y\n').read(9)
+    assert reasons(found) == [
+        "opens a quote that is never closed", {"a": "2", "b": "x"}, {"a": "3", "b": "y"},
+    ]  # fmt: skip
+    assert isinstance(found[0], Broken)
+    assert found[0].payload == {"line": 2, "text": '1,"open\n'}
+
+
+def test_a_quote_closed_by_the_next_one_swallows_nothing() -> None:
+    found = rows_of('a,b\n1,"open\n2,x\n3,"y"\n4,"say ""hi"", you\nthere"\n').read(9)
+    assert reasons(found) == [
+        "opens a quote that is never closed",
+        {"a": "2", "b": "x"},
+        {"a": "3", "b": "y"},
+        {"a": "4", "b": 'say "hi", you\nthere'},
+    ]
+
+
+def test_text_behind_a_closed_quote_stays() -> None:
+    assert rows_of('a,b\n"5" pipe,x\n').read(9) == [{"a": "5 pipe", "b": "x"}]
+
+
+def test_a_batch_may_have_any_size_and_finds_the_same_rows() -> None:
+    lines = [f'{at},"open' if at % 7 == 3 else f'{at},"v\n{at}"' for at in range(60)]
+    text = "a,b\n" + "\n".join(lines) + "\n"
+    whole = rows_of(text).read(10_000)
+    for size in (1, 2, 9):
+        rows, found = rows_of(text), []
+        while some := rows.read(size):
+            found += some
+        assert found == whole
+
+
+def test_a_large_batch_comes_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_rows, "LARGEST_BATCH", 1 << 18)
+    rows = rows_of("a,b\n" + "".join(f"{at},{'x' * 1000}\n" for at in range(2000)))
+    sizes = []
+    while some := rows.read(10_000):
+        sizes.append(len(some))
+    assert len(sizes) > 3
+    assert sum(sizes) == 2000
 
 
 def test_headers_name_the_columns() -> None:
@@ -49,3 +121,96 @@ def test_headers_name_the_columns() -> None:
         rows_of("a,b,a\n1,2,3\n")
     with pytest.raises(ValueError, match="no header"):
         rows_of("\n\n")
+    with pytest.raises(ValueError, match="NUL characters: set the encoding"):
+        rows_of("a,b\n1,2\n".encode("utf-16-le"))
+
+
+def test_columns_can_be_given_or_counted() -> None:
+    assert rows_of("1,2\n", header=["x", "y"]).read(9) == [{"x": "1", "y": "2"}]
+    assert rows_of("1,2\n3,4\n", header=False).read(9) == [
+        {"column_1": "1", "column_2": "2"}, {"column_1": "3", "column_2": "4"},
+    ]  # fmt: skip
+    broken_first = rows_of('"open\n1,2\n', header=False)
+    assert reasons(broken_first.read(9))[1] == {"column_1": "1", "column_2": "2"}
+
+
+@pytest.mark.parametrize(
+    ("first", "is_header"),
+    [
+        ("id,name", True),
+        ("7,name", False),
+        ("id,", False),
+        ("id,id", False),
+        ("id,2026-01-31", False),
+    ],
+)
+def test_a_header_can_be_told_from_a_row(first: str, is_header: bool) -> None:
+    rows = rows_of(first + "\n1,x\n", header="auto")
+    assert rows.header == (["id", "name"] if is_header else ["column_1", "column_2"])
+    assert len(rows.read(9)) == (1 if is_header else 2)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters_are_detected(delimiter: str) -> None:
+    text = 'id,name,"a;b|c"\n1,"x, y; z",4\n2,"p|q,r",5\n'.replace(",", delimiter)
+    rows = rows_of(text, delimiter="auto")
+    assert rows.header[:2] == ["id", "name"]
+    assert not any(isinstance(row, Broken) for row in rows.read(9))
+    assert len(rows.header) == 3
+
+
+def test_quotes_are_detected_or_taken_as_text() -> None:
+    single = "a,b\n1,'x, y'\n"
+    assert rows_of(single, quote="auto").read(9) == [{"a": "1", "b": "x, y"}]
+    assert rows_of("a,b\n1,it's\n", quote="auto").read(9) == [{"a": "1", "b": "it's"}]
+    assert rows_of('a,b\n1,5"\n2,"x\n', quote="none").read(9) == [
+        {"a": "1", "b": '5"'}, {"a": "2", "b": '"x'},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(encoding: str) -> None:
+    rows = rows_of("id,name\n1,Grün\n".encode(encoding), encoding="auto")
+    assert rows.read(9) == [{"id": "1", "name": "Grün"}]
+
+
+def test_rows_that_are_not_in_the_encoding_are_set_aside() -> None:
+    found = rows_of(b"id,name\n1,Gr\xc3\xbcn\n2,Gr\xfcn\n3,x\n", encoding="utf-8").read(9)
+    assert [isinstance(row, Broken) for row in found] == [False, True, False]
+    assert isinstance(found[1], Broken)
+    assert found[1].reason.startswith("is not written in utf-8: set the source's encoding")
+    assert found[1].payload == {"line": 3, "cells": ["2", "Gr\\xfcn"]}
+
+
+def test_mixed_encodings_are_read_row_by_row() -> None:
+    found = rows_of(b"id,name\n1,Gr\xc3\xbcn\n2,Gr\xfcn\n3,\x81\n", encoding="auto").read(9)
+    assert reasons(found) == [
+        {"id": "1", "name": "Grün"},
+        {"id": "2", "name": "Grün"},
+        "is written neither in utf-8 nor in cp1252",
+    ]
+
+
+def test_an_empty_stream_has_no_rows() -> None:
+    assert rows_of("").read(9) == []
+    assert rows_of("\ufeff").read(9) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(["utf-8", "auto", "utf-16", "shift_jis"]))
+def test_no_bytes_can_do_more_than_break_rows(content: bytes, encoding: str) -> None:
+    rows = rows_of(b"a,b\n" + content, encoding=encoding, header=["a", "b"])
+    found = []
+    while some := rows.read(3):
+        found += some
+    for row in found:
+        str(row.payload if isinstance(row, Broken) else row).encode()
+    assert rows.row == len(found)
+
+
+def test_a_line_that_never_ends_comes_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astralytiq.engines.etl.lines.LONGEST_LINE", 1 << 18)
+    found = rows_of("a\n1\n" + "x" * (LONGEST_CELL // 8) + "\n2\n").read(99)
+    assert found[0] == {"a": "1"}
+    assert found[-1] == {"a": "2"}
+    assert len(found) > 4

@@ -7,6 +7,7 @@ import httpx2
 
 from astralytiq.core.resources import Resources
 from astralytiq.features.ingestion.models import DataRecord
+from astralytiq.features.ingestion.records import count
 from tests.conftest import RunJobs
 
 FLOWERS = [
@@ -46,6 +47,7 @@ async def store_records(
 
     async def write(session: Any) -> None:
         session.add_all(records)
+        await count(session, source, len(records))
 
     await resources.database.write(write)
 

@@ -17,6 +17,8 @@ class Asked:
     path: str
     params: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    body: Any = None
 
 
 @dataclass
@@ -53,7 +55,9 @@ def serving(answer: Answer) -> Iterator[Server]:
             parts = urlsplit(self.path)
             params = {name: values[0] for name, values in parse_qs(parts.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(parts.path, params, headers)
+            sent = self.rfile.read(int(headers.get("content-length", "0")))
+            body = json.loads(sent) if sent else None
+            asked = Asked(parts.path, params, headers, self.command, body)
             server.asked.append(asked)
             reply = server.answer(asked)
             self.send_response(reply.status)
@@ -62,6 +66,9 @@ def serving(answer: Answer) -> Iterator[Server]:
             self.send_header("Content-Length", str(len(reply.content)))
             self.end_headers()
             self.wfile.write(reply.content)
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *arguments: Any) -> None:
             """Quiet."""

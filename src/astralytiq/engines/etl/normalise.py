@@ -6,10 +6,10 @@ a primary key, the content hash. `content_hash` is the SHA-256 of all fields as 
 (`normal_url`) if it has one, else of source and source_id.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -18,15 +18,17 @@ import msgspec
 from astralytiq.engines.etl.paths import pick, tree_of, without
 from astralytiq.engines.etl.values import as_moment, as_text
 
+MOMENT = "published_at"
 FIELDS = ("title", "description", "content", "author", "published_at", "url", "category")
 LONGEST_ID = 500
 DEEPEST = 100
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PLAIN_URL = re.compile(r"https?://([a-z0-9.-]+(?:/[^?#\s]*)?)")  # nearly all: spare the parser
 NUL = b"\\u0000"
+FLAT = frozenset({str, int, float, bool, type(None)})
 
 Fields = dict[str, Any]
-canonical = msgspec.json.Encoder(order="deterministic")
+canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Normaliser:
     """Turns payloads of one source into records.
 
     A field of a record that `mapping` does not name takes the payload's field of its own name.
-    Every payload field that is not mapped goes to `metadata`, through `convert`.
+    Every payload field that is not mapped goes to `metadata`, through `convert`; with `let_in` only
+    those named there.
     """
 
     def __init__(
@@ -67,13 +70,21 @@ class Normaliser:
         mapping: Mapping[str, str],
         primary_key: Iterable[str] = (),
         convert: Callable[[Any], Any] | None = None,
+        let_in: frozenset[str] | None = None,
     ) -> None:
         self.source = source
         self.paths = {field: mapping.get(field, field) for field in FIELDS}
         self.primary_key = tuple(primary_key)
         self.convert = convert
+        self._let_in = let_in
         self._nested = any("." in path for path in self.paths.values())
         self._taken = frozenset(self.paths.values())
+        self._texts = [(f, path) for f, path in self.paths.items() if f != MOMENT]
+        self._moment = self.paths[MOMENT]
+        # Nearly all sources have one plain field as their key.
+        plain = len(self.primary_key) == 1 and "." not in self.primary_key[0]
+        self._one_key = self.primary_key[0] if plain else None
+        self._named_by_key = f"{source}\n"
 
     def batch(self, payloads: Iterable[Any]) -> Normalised:
         records: dict[str, Fields] = {}
@@ -97,27 +108,36 @@ class Normaliser:
         refuse_deep(payload)
         record = self._mapped(payload)
         record["metadata"] = self._metadata(payload)
-        content = canonical.encode(record)
-        refuse_nul(content)
-        record["content_hash"] = digest = hashlib.sha256(content).hexdigest()
+        content = canonical(record)
+        if NUL in content:
+            refuse_nul(content)
+        record["content_hash"] = digest = sha256(content).hexdigest()
         record["source"] = self.source
-        record["source_id"] = self._key(payload) if self.primary_key else digest
-        record["entity_id"] = entity_id(self.source, record["source_id"], record["url"])
+        record["source_id"] = key = self._key(payload) if self.primary_key else digest
+        url = record["url"]
+        name = (normal_url(url) if url else None) or self._named_by_key + key
+        record["entity_id"] = sha256(name.encode()).hexdigest()
         return record
 
     def _mapped(self, payload: dict[str, Any]) -> Fields:
         record: Fields = {}
-        for field, path in self.paths.items():
-            value = pick(payload, path) if "." in path else payload.get(path)
-            if value and type(value) is str and field != "published_at":
+        find = (lambda path: found(payload, path)) if self._nested else payload.get
+        for field, path in self._texts:
+            value = find(path)
+            if value and type(value) is str:
                 record[field] = value
             elif value is None or value == "":
                 record[field] = None
             else:
                 record[field] = mapped(field, path, value)
+        moment = find(self._moment)
+        absent = moment is None or moment == ""
+        record[MOMENT] = None if absent else mapped(MOMENT, self._moment, moment)
         return record
 
     def _metadata(self, payload: dict[str, Any]) -> dict[str, Any]:
+        if self._let_in is not None:
+            payload = {name: payload[name] for name in payload if name in self._let_in}
         if self._nested:
             payload, taken = without(payload, tree_of(payload, self._taken)), frozenset[str]()
         else:
@@ -128,16 +148,24 @@ class Normaliser:
         return {name: convert(value) for name, value in payload.items() if name not in taken}
 
     def _key(self, payload: dict[str, Any]) -> str:
+        if self._one_key:
+            value = payload.get(self._one_key)
+            if type(value) is str and 0 < len(value) <= LONGEST_ID:
+                return value
         parts = [key_part(path, pick(payload, path)) for path in self.primary_key]
-        key = parts[0] if len(parts) == 1 else canonical.encode(parts).decode()
+        key = parts[0] if len(parts) == 1 else canonical(parts).decode()
         if len(key) > LONGEST_ID:
             raise ValueError(f"the primary key has more than {LONGEST_ID} characters")
         return key
 
 
+def found(payload: dict[str, Any], path: str) -> Any:
+    return pick(payload, path) if "." in path else payload.get(path)
+
+
 def mapped(field: str, path: str, value: Any) -> Any:
     try:
-        return as_moment(value) if field == "published_at" else as_text(value)
+        return as_moment(value) if field == MOMENT else as_text(value)
     except ValueError as fault:
         raise ValueError(f"{field} (from {path!r}): {fault}") from None
 
@@ -154,6 +182,8 @@ def key_part(path: str, value: Any) -> str:
 
 def refuse_deep(payload: dict[str, Any]) -> None:
     """What is nested deeper than anything people write would break those who read it back."""
+    if FLAT.issuperset(map(type, payload.values())):
+        return
     level: list[Any] = [value for value in payload.values() if isinstance(value, (dict, list))]
     for _ in range(DEEPEST):
         if not level:
@@ -188,11 +218,6 @@ def storable(value: Any) -> Any:
     if isinstance(value, dict):
         return {storable(key): storable(item) for key, item in value.items()}
     return value
-
-
-def entity_id(source: str, source_id: str, url: str | None) -> str:
-    name = (normal_url(url) if url else None) or f"{source}\n{source_id}"
-    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def normal_url(url: str) -> str | None:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d{1,3})?", re.ASCII)
+PLAIN_STARTS = frozenset("123456789")  # of nearly all whole numbers: spare them the pattern
+PLAIN_DIGITS = 19  # fewer always fit into 64 bits
 NUMBER_STARTS = frozenset("-0123456789")
 SAFE_DIGITS = 15  # every decimal of so many digits comes back unchanged from a 64-bit float
 SMALLEST, LARGEST = -(2**63), 2**63 - 1
@@ -29,8 +31,11 @@ def from_csv(text: str) -> str | int | float | None:
     """
     if not text:
         return None
-    if text[0] not in NUMBER_STARTS:
+    first = text[0]
+    if first not in NUMBER_STARTS:
         return text
+    if first in PLAIN_STARTS and text.isdecimal() and text.isascii() and len(text) < PLAIN_DIGITS:
+        return int(text)
     found = NUMBER.fullmatch(text)
     if found is None:
         return text

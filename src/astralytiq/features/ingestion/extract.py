@@ -11,16 +11,25 @@ from collections.abc import AsyncGenerator
 from astralytiq.core.settings import Settings
 
 from .batches import Batch, Position
+from .calls import Calls
 from .read_api import api_batches
 from .read_csv import CsvReader
-from .schemas import ApiSource, CsvSource
+from .read_rss import rss_batches
+from .schemas import ApiSource, CsvSource, RssSource
 
 
 async def batches(
-    settings: Settings, source: CsvSource | ApiSource, position: Position | None
+    settings: Settings,
+    source: CsvSource | ApiSource | RssSource,
+    position: Position | None,
+    calls: Calls | None = None,
 ) -> AsyncGenerator[Batch]:
     if isinstance(source, ApiSource):
-        async for batch in api_batches(settings, source, position):
+        async for batch in api_batches(settings, source, position, calls or Calls()):
+            yield batch
+        return
+    if isinstance(source, RssSource):
+        async for batch in rss_batches(settings, source, position, calls or Calls()):
             yield batch
         return
     reader = await asyncio.to_thread(CsvReader, source, settings.readable_roots, position)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from astralytiq.core.errors import Forbidden, Invalid
 
@@ -22,7 +22,7 @@ class SourceFile:
     name: str
     path: Path
 
-    def open(self) -> BinaryIO:
+    def open(self) -> BufferedReader:
         try:
             return self.path.open("rb")
         except OSError as error:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 
-from . import pipeline, service
+from . import pipeline, rejects, replay, scheduling, service
 
 
 @job(service.JOB)
@@ -15,6 +15,27 @@ async def ingest(work: Work, run_id: str, full_refresh: bool = False) -> dict[st
     return await pipeline.run(work, run_id, full_refresh)
 
 
+@job(service.SCHEDULED)
+async def start_due(work: Work, source: str) -> dict[str, Any]:
+    return await scheduling.start_due(work, source)
+
+
+@job(replay.JOB)
+async def replay_source(work: Work, run_id: str, since_run: str | None = None) -> dict[str, Any]:
+    return await replay.run(work, run_id, since_run)
+
+
+@job(rejects.JOB)
+async def retry_rejects(
+    work: Work,
+    ids: list[int] | None = None,
+    source: str | None = None,
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    return await rejects.work_off(work, ids, source, run_id)
+
+
+@ending(replay.JOB)
 @ending(service.JOB)
 async def end_run(session: AsyncSession, arguments: dict[str, Any]) -> None:
     await service.close_abandoned_runs(session)

@@ -96,7 +96,7 @@ class RunEvent(Entity):
     __tablename__ = "etl_run_events"
 
     run_id: Mapped[str] = mapped_column(index=True)
-    kind: Mapped[str]
+    kind: Mapped[str] = mapped_column(index=True)
     message: Mapped[str]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
@@ -202,6 +202,8 @@ class Reject(Entity):
     """A record that could not be normalised, with the reason and the payload."""
 
     __tablename__ = "etl_rejects"
+    # Those of one batch: a replay settles them with it.
+    __table_args__ = (Index("ix_etl_rejects_raw", "source", "raw_id"),)
 
     source: Mapped[str] = mapped_column(index=True)
     run_id: Mapped[str] = mapped_column(index=True)
@@ -236,5 +238,5 @@ class Drift(Entity):
     before: Mapped[str | None]
     after: Mapped[str | None]
     examples: Mapped[list[Any]]
-    # The share of the run's records that show it.
+    # The share of the records looked at that show it; of a removal, how sure that is.
     confidence: Mapped[float]

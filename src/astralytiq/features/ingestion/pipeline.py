@@ -6,7 +6,8 @@ last batch that was committed.
 """
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,16 +18,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import jobs
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import Conflict, Invalid
+from astralytiq.core.errors import Conflict
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost
-from astralytiq.engines.etl.normalise import Broken, Normalised, Normaliser
-from astralytiq.engines.etl.packing import packed
+from astralytiq.core.settings import Settings
+from astralytiq.engines.etl import profiles
+from astralytiq.engines.etl.drift import Seen, look
+from astralytiq.engines.etl.normalise import Normalised, Normaliser
+from astralytiq.engines.etl.profiles import Profile
 from astralytiq.engines.etl.values import from_csv
 
-from . import extract, records, service
+from . import anomalies, calls, drift, events, extract, limits, records, service
 from .batches import Batch, Position
-from .models import Checkpoint, RawApi, RawCsv, Reject, Run, RunStatus
+from .calls import Calls, Validators
+from .models import Checkpoint, Reject, Run, RunStatus
+from .raw import RAW_TABLES, closed
 from .schemas import CsvSource
 from .service import Spec
 
@@ -38,38 +44,77 @@ class Ready:
     batch: Batch
     raw: bytes
     normalised: Normalised
+    seen: Seen
+    profile: Profile
 
 
 class Pipeline:
     """The work of one attempt at one run."""
 
-    def __init__(self, work: Work, run: Run, spec: Spec, full_refresh: bool) -> None:
+    def __init__(
+        self,
+        work: Work,
+        run: Run,
+        spec: Spec,
+        full_refresh: bool,
+        let_in: frozenset[str] | None,
+        known: Validators,
+    ) -> None:
         self.work = work
         self.run_id = run.run_id
         self.spec = spec
         self.full_refresh = full_refresh
-        keys = [spec.primary_key] if isinstance(spec.primary_key, str) else spec.primary_key or []
-        is_csv = isinstance(spec, CsvSource)
-        convert = from_csv if is_csv else None
-        self.normaliser = Normaliser(spec.name, dict[str, str](spec.mapping.items()), keys, convert)
-        self.raw_table = RawCsv if is_csv else RawApi
+        self.calls = Calls({} if full_refresh else known, work.check)
+        self.all_new = True  # as far as the last batch tells
+        self.normaliser = normaliser_of(spec, let_in)
+        self.raw_table = RAW_TABLES[spec.kind]
 
     async def load(self, position: Position | None) -> dict[str, Any]:
-        settings = self.work.resources.settings
-        async with aclosing(extract.batches(settings, self.spec, position)) as found:
-            async for batch in found:
-                ready = await asyncio.to_thread(self.prepare, batch)
-                count = await self.work.step(partial(self.store, ready), progress=batch.progress)
-                self.work.report(batch.progress, "loading", f"{count:,} records")
+        resources = self.work.resources
+        try:
+            await self._load_batches(resources.settings, position)
+        except Exception:
+            await events.keep_apart(resources.database, self.run_id, self.calls)
+            raise
         return await self.work.step(self.succeed)
 
-    def prepare(self, batch: Batch) -> Ready:
-        raw = packed([p.payload if isinstance(p, Broken) else p for p in batch.payloads])
-        return Ready(batch, raw, self.normaliser.batch(batch.payloads))
+    async def _load_batches(self, settings: Settings, position: Position | None) -> None:
+        async with (
+            aclosing(extract.batches(settings, self.spec, position, self.calls)) as found,
+            aclosing(self.prepared(found)) as batches,
+        ):
+            async for ready in batches:
+                progress = ready.batch.progress
+                run = await self.work.step(partial(self.store, ready), progress=progress)
+                self.work.report(progress, "loading", f"{run.records_processed:,} records")
+                limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run)
 
-    async def store(self, ready: Ready, session: AsyncSession) -> int:
-        """One batch and all that belongs to it; answers how many records the run has read."""
+    async def prepared(self, found: AsyncGenerator[Batch]) -> AsyncGenerator[Ready]:
+        """The next batch is read and prepared while the one before it is stored."""
+        coming = asyncio.ensure_future(self._next(found))
+        try:
+            while (ready := await coming) is not None:
+                coming = asyncio.ensure_future(self._next(found))
+                yield ready
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    async def _next(self, found: AsyncGenerator[Batch]) -> Ready | None:
+        batch = await anext(found, None)
+        return await asyncio.to_thread(self.prepare, batch) if batch else None
+
+    def prepare(self, batch: Batch) -> Ready:
+        frozen = self.spec.schema_policy == "freeze"
+        seen = look(batch.payloads, self.normaliser.convert, all_of=frozen)
+        profile = profiles.sampled(batch.payloads, self.normaliser.convert)
+        normalised = self.normaliser.batch(batch.payloads)
+        return Ready(batch, closed(batch.payloads), normalised, seen, profile)
+
+    async def store(self, ready: Ready, session: AsyncSession) -> Run:
+        """One batch and all that belongs to it."""
         run = await session.get_one(Run, self.run_id)
+        await drift.record(session, run, ready.seen, self.spec.schema_policy)
         run.batches += 1
         raw_id = await self._store_raw(session, run, ready)
         origin = {"run_id": self.run_id, "raw_id": raw_id}
@@ -80,9 +125,11 @@ class Pipeline:
         await self._store_records(session, run, rows, now)
         await self._store_rejects(session, run, ready, origin)
         run.records_processed += len(ready.batch.payloads)
+        run.profile = profiles.merged(run.profile, ready.profile)
         await self._store_position(session, run, ready.batch.position)
+        await events.keep(session, self.run_id, self.calls)
         service.announce(session, run)
-        return run.records_processed
+        return run
 
     async def _store_raw(self, session: AsyncSession, run: Run, ready: Ready) -> int:
         values = {
@@ -99,7 +146,9 @@ class Pipeline:
         self, session: AsyncSession, run: Run, rows: list[dict[str, Any]], now: datetime
     ) -> None:
         # What the source still has carries this run's id from now on; `succeed` marks the rest.
-        done = await records.store(session, run.source, rows, now, touch=self.full_refresh)
+        touch, hopeful = self.full_refresh, self.all_new
+        done = await records.store(session, run.source, rows, now, touch=touch, hopeful=hopeful)
+        self.all_new = done.inserted == len(rows)
         run.records_inserted += done.inserted
         run.records_updated += done.updated
         run.records_unchanged += done.unchanged
@@ -130,23 +179,27 @@ class Pipeline:
 
     async def succeed(self, session: AsyncSession) -> dict[str, Any]:
         run = await session.get_one(Run, self.run_id)
-        await self._refuse_nothing_but_rejects(session, run)
+        await limits.refuse_nothing_but_rejects(session, run)
+        limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run, enough=0)
+        await drift.record_removals(session, run)
         result = result_of(run)
         if self.full_refresh:
             result["records_deleted"] = await self._mark_vanished(session, run)
+        await self._keep_calls(session, run)
         service.end_run(session, run, RunStatus.success)
+        await anomalies.record(session, run)
         return result
 
-    async def _refuse_nothing_but_rejects(self, session: AsyncSession, run: Run) -> None:
-        """A source of which nothing could be read has failed, whatever its batches say."""
-        if not run.records_failed or run.records_failed < run.records_processed:
-            return
-        first = select(Reject.reason).where(Reject.run_id == run.run_id).order_by(Reject.id)
-        reason = await session.scalar(first.limit(1))
-        raise Invalid(
-            f"All {run.records_processed:,} records were rejected, the first because: {reason} "
-            f"See GET /api/v1/etl/rejects?run_id={run.run_id}, mend the source, and run it again."
-        )
+    async def _keep_calls(self, session: AsyncSession, run: Run) -> None:
+        await events.keep(session, self.run_id, self.calls)
+        if self.calls.unchanged:
+            run.profile = {"not_modified": True}
+            words = "The source has not changed since the last run: there was nothing to do."
+            events.record(session, run.run_id, "not_modified", words)
+        if learned := self.calls.learned:
+            query = select(Checkpoint).filter_by(source=run.source)
+            if checkpoint := await session.scalar(query):
+                calls.keep_learned(checkpoint, self.spec.model_dump(), learned)
 
     async def _mark_vanished(self, session: AsyncSession, run: Run) -> int:
         """Mark what the source no longer has; nothing while rejects hide what it does have."""
@@ -155,14 +208,27 @@ class Pipeline:
         return run.records_deleted
 
 
+def normaliser_of(spec: Spec, let_in: frozenset[str] | None = None) -> Normaliser:
+    keys = [spec.primary_key] if isinstance(spec.primary_key, str) else spec.primary_key or []
+    convert = from_csv if isinstance(spec, CsvSource) else None
+    mapping = dict[str, str](spec.mapping.items())
+    return Normaliser(spec.name, mapping, keys, convert, let_in)
+
+
 async def run(work: Work, run_id: str, full_refresh: bool) -> dict[str, Any]:
-    """Bring the run to its end, whatever that is; its row says which."""
-    try:
+    async with attempt(work, run_id):
         begun = await work.step(lambda s: begin(s, work, run_id, full_refresh))
         if isinstance(begun, dict):
             return begun
         pipeline, position = begun
         return await pipeline.load(position)
+
+
+@asynccontextmanager
+async def attempt(work: Work, run_id: str) -> AsyncIterator[None]:
+    """Bring the run to its end, whatever that is; its row says which."""
+    try:
+        yield
     except LeaseLost:
         raise
     except JobCancelled:
@@ -186,16 +252,21 @@ async def begin(
     current = await service.get_run(session, run_id)
     if current.status is RunStatus.success:
         return result_of(current)
-    spec = service.spec_of(await service.get_source(session, current.source))
+    spec = service.spec_of(await service.hold_source(session, current.source))
     await reopen(session, current)
     checkpoint = await session.scalar(select(Checkpoint).filter_by(source=current.source))
     resumed = checkpoint is not None and checkpoint.run_id == run_id
     if not resumed:
         current.batches = current.records_processed = current.records_failed = 0
         current.records_inserted = current.records_updated = current.records_unchanged = 0
+        current.profile = {}
+    known = calls.take_known(checkpoint, spec.model_dump())
+    words = f"Goes on after batch {current.batches}." if resumed else "Started."
+    events.record(session, run_id, "started", words, attempt=work.claim.attempt)
     service.announce(session, current)
     position = checkpoint.position if checkpoint and resumed else None
-    return Pipeline(work, current, spec, full_refresh), position
+    let_in = await drift.fields_let_in(session, spec.name, spec.schema_policy, run_id)
+    return Pipeline(work, current, spec, full_refresh, let_in, known), position
 
 
 def result_of(run: Run) -> dict[str, Any]:

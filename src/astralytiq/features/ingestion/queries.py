@@ -1,6 +1,5 @@
-"""Reads that span many rows: the page of records, statistics, raw payloads, rejects."""
+"""Reads that span many rows: the page of records, statistics, rejects."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,11 +8,10 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.errors import Invalid, NotFound
-from astralytiq.engines.etl.packing import unpacked
 
 from . import service
-from .models import DataRecord, RawApi, RawCsv, Reject, Run, RunStatus
-from .schemas import RawRead, RunInStats, SourceStats, Stats
+from .models import DataRecord, Reject, RejectStatus, Run, RunStatus
+from .schemas import RunInStats, SourceStats, Stats
 
 
 async def page_of_records(
@@ -29,9 +27,13 @@ async def page_of_records(
     if cursor is not None and offset:
         raise Invalid("Give 'cursor' or 'offset', not both.")
     wanted = {"source": source, "category": category}
-    matching = select(DataRecord).filter_by(**{k: v for k, v in wanted.items() if v is not None})
-    counted = matching.with_only_columns(func.count(DataRecord.id))
-    total = await session.scalar(counted) or 0
+    given = {name: value for name, value in wanted.items() if value is not None}
+    matching = select(DataRecord).where(DataRecord.deleted_at.is_(None)).filter_by(**given)
+    if given.keys() <= {"source"}:
+        total = await service.count_records(session, source)
+    else:
+        counted = matching.with_only_columns(func.count(DataRecord.id))
+        total = await session.scalar(counted) or 0
     query = matching.where(DataRecord.id > cursor) if cursor is not None else matching
     query = query.order_by(DataRecord.id).limit(limit + 1).offset(offset)
     found = (await session.scalars(query)).all()
@@ -40,34 +42,25 @@ async def page_of_records(
 
 
 async def get_record(session: AsyncSession, record_id: int) -> DataRecord:
-    if found := await session.get(DataRecord, record_id):
-        return found
-    raise NotFound(f"There is no record {record_id}.")
-
-
-async def raw_of(session: AsyncSession, record_id: int) -> RawRead:
-    """The payload that a record's current state came from."""
-    record = await get_record(session, record_id)
-    for table in (RawCsv, RawApi):
-        # A run reads one kind only, so that its id tells the two tables' numbers apart.
-        raw = await session.get(table, record.raw_id)
-        if raw and raw.run_id == record.run_id:
-            return RawRead(
-                record_id=record_id,
-                source=raw.source,
-                run_id=raw.run_id,
-                batch=raw.batch,
-                position=record.raw_position,
-                fetched_at=raw.created_at,
-                payload=(await asyncio.to_thread(unpacked, raw.payload))[record.raw_position],
-            )
-    raise NotFound(f"The raw payload of record {record_id} is not kept any more.")
+    found = await session.get(DataRecord, record_id)
+    if found is None:
+        raise NotFound(f"There is no record {record_id}.")
+    if found.deleted_at is not None:
+        raise NotFound(
+            f"The source no longer has record {record_id}: see /data/{record_id}/history."
+        )
+    return found
 
 
 async def list_rejects(
-    session: AsyncSession, source: str | None, run_id: str | None, limit: int, offset: int
+    session: AsyncSession,
+    source: str | None,
+    run_id: str | None,
+    status: RejectStatus | None,
+    limit: int,
+    offset: int,
 ) -> tuple[Sequence[Reject], int]:
-    wanted = {"source": source, "run_id": run_id}
+    wanted = {"source": source, "run_id": run_id, "status": status}
     matching: Select[Reject] = select(Reject).filter_by(
         **{k: v for k, v in wanted.items() if v is not None}
     )

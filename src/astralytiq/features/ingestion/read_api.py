@@ -10,39 +10,59 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from astralytiq.core.budgets import Pace
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched, Fetcher, origin, parsed, shown
+from astralytiq.core.http import Fetched, Fetcher, Patience, Request, origin, parsed, shown
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.normalise import Broken
 from astralytiq.engines.etl.paging import Page, Paging
 from astralytiq.engines.etl.paths import records_in
 
 from .batches import Batch, Position
-from .schemas import ApiSource, Auth
+from .calls import Calls
+from .schemas import ApiSource, Auth, WebSource
 
 Result = TypeVar("Result")
 
 
 async def api_batches(
-    settings: Settings, source: ApiSource, position: Position | None
+    settings: Settings, source: ApiSource, position: Position | None, calls: Calls
 ) -> AsyncIterator[Batch]:
     paging = Paging(**source.pagination.model_dump())
     at = position or {"page": paging.first(), "row": 0, "digest": ""}
     page: Page | None = at["page"]
-    before = ""
-    async with Fetcher(settings.allow_private_sources) as fetcher:
+    before, calls.page = "", at.get("number", 1)
+    # Of several pages the first may be unchanged and the others not.
+    asks_if_changed = source.method == "GET" and paging.style == "none" and position is None
+    async with fetcher_of(settings, source, calls) as fetcher:
         headers, params = signed(settings, source)
+        headers |= calls.conditions(source.url) if asks_if_changed else {}
         while page is not None:
             answer = await ask(fetcher, source, paging, page, headers, params)
+            if answer.status == 304:
+                calls.unchanged = True
+                return
+            calls.learn(source.url, answer.headers if asks_if_changed else {})
             found = await asyncio.to_thread(opened, source, answer, page == paging.first())
             refuse_repetition(source, found, before)
             following = next_page(source, paging, page, answer, found)
             # A page that has changed since it was counted is read from its top.
             done = at["row"] if found.digest == at["digest"] else 0
-            for batch in slices(found, page, following, done, source.batch_size):
+            for batch in slices(found, page, following, done, source.batch_size, calls.page):
                 yield batch
             page, before = following, found.digest
             at = {"row": 0, "digest": ""}
+            calls.page += 1
+
+
+def fetcher_of(settings: Settings, source: WebSource, calls: Calls) -> Fetcher:
+    limit = source.rate_limit
+    return Fetcher(
+        settings.allow_private_sources,
+        patience=Patience(source.retry.attempts, source.retry.max_seconds),
+        pace=Pace(limit.requests, limit.per_seconds) if limit else None,
+        watcher=calls,
+    )
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,7 @@ class Opened:
     digest: str
 
 
-def signed(settings: Settings, source: ApiSource) -> tuple[dict[str, str], dict[str, Any]]:
+def signed(settings: Settings, source: WebSource) -> tuple[dict[str, str], dict[str, Any]]:
     """Headers and parameters with the secret, read where it is used and kept nowhere."""
     headers, params = dict(source.headers), dict(source.params)
     if source.auth is None:
@@ -102,15 +122,18 @@ async def ask(
     headers: dict[str, str],
     params: dict[str, Any],
 ) -> Fetched:
+    asked = paging.params(page)
+    if "url" not in page and source.body is not None:
+        request = Request("POST", headers, source.body | asked)
+        return await fetcher.fetch(source.url, request, params)
+    request = Request(source.method, headers, source.body)
     if "url" not in page:
-        return await fetcher.get(
-            source.url, headers=headers, params={**params, **paging.params(page)}
-        )
+        return await fetcher.fetch(source.url, request, {**params, **asked})
     if origin(parsed(page["url"])) != origin(parsed(source.url)):
         raise Invalid("The next page is on another server, where the sign-in must not be sent.")
     auth = source.auth if source.auth and source.auth.type == "query" else None
     secret = {auth.name: params[auth.name]} if auth and auth.name else None
-    return await fetcher.get(page["url"], headers=headers, params=secret)
+    return await fetcher.fetch(page["url"], request, secret)
 
 
 def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:
@@ -146,15 +169,17 @@ def next_page(
     )
 
 
-def slices(found: Opened, page: Page, following: Page | None, done: int, size: int) -> list[Batch]:
+def slices(
+    found: Opened, page: Page, following: Page | None, done: int, size: int, number: int
+) -> list[Batch]:
     """The page's records from `done` on; only its last batch moves on to the following page."""
     total = len(found.records)
     made = []
     for at in range(done, total, size):
         end = min(at + size, total)
-        position = {"page": following, "row": 0, "digest": ""}
+        position = {"page": following, "row": 0, "digest": "", "number": number + 1}
         if end < total:
-            position = {"page": page, "row": end, "digest": found.digest}
+            position = {"page": page, "row": end, "digest": found.digest, "number": number}
         made.append(Batch(found.records[at:end], position, 0.0))
     return made
 

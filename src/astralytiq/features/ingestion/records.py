@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, case, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import bulk
@@ -38,11 +39,23 @@ class Stored:
 
 
 async def store(
-    session: AsyncSession, source: str, rows: Sequence[Row], now: datetime, *, touch: bool
+    session: AsyncSession,
+    source: str,
+    rows: Sequence[Row],
+    now: datetime,
+    *,
+    touch: bool,
+    hopeful: bool = False,
 ) -> Stored:
-    """All of `rows` have one source. `touch` also writes on unchanged records that this run saw
-    them, and where."""
+    """All of `rows` have one source, and each a source_id of its own.
+
+    `touch` also writes on unchanged records that this run saw them, and where. `hopeful` spares a
+    first load the look: all rows are inserted; if one is there already, they are told apart.
+    """
     table: Any = DataRecord.__table__
+    if hopeful and await all_new(session, rows):
+        await count(session, source, len(rows))
+        return Stored(len(rows), 0, 0)
     known = await look(session, source, [row["source_id"] for row in rows])
     fresh = [row for row in rows if row["source_id"] not in known]
     stored = [row for row in rows if row["source_id"] in known] if known else []
@@ -58,13 +71,23 @@ async def store(
     return Stored(len(fresh), len(changed), unchanged)
 
 
+async def all_new(session: AsyncSession, rows: Sequence[Row]) -> bool:
+    table: Any = DataRecord.__table__
+    try:
+        async with session.begin_nested():
+            await bulk.append(session, table, rows)
+    except IntegrityError:
+        return False
+    return True
+
+
 async def look(session: AsyncSession, source: str, source_ids: Sequence[str]) -> dict[str, str]:
     """The content hashes of those that are stored; GONE for those that had vanished."""
     shown = case((DataRecord.deleted_at.is_(None), DataRecord.content_hash), else_=literal(GONE))
     query = select(DataRecord.source_id, shown).where(
         DataRecord.source == source, among(session, source_ids)
     )
-    return dict((await session.execute(query)).tuples().all())
+    return dict((await session.execute(query)).all())
 
 
 def among(session: AsyncSession, source_ids: Sequence[str]) -> ColumnElement[bool]:
@@ -84,7 +107,7 @@ async def keep_versions(
         return
     ids = [row["source_id"] for row in changed]
     mine = (DataRecord.source == source, among(session, ids))
-    names = ("id", *FIELDS, "extra", *ORIGIN, "updated_at")
+    names = ("id", *FIELDS, "extra", *ORIGIN, "updated_at", "deleted_at")
     query = select(*(getattr(DataRecord, name) for name in names)).where(*mine)
     versions = [version_of(source, row._mapping, now) for row in await session.execute(query)]
     await session.execute(insert(RecordVersion), versions)
@@ -98,7 +121,8 @@ async def keep_versions(
 def version_of(source: str, row: Any, now: datetime) -> Row:
     fields = {name: row[name] for name in FIELDS} | {"metadata": row["extra"]}
     origin = {name: row[name] for name in ORIGIN}
-    times = {"valid_from": row["updated_at"], "valid_to": now, "created_at": now}
+    until = row["deleted_at"] or now
+    times = {"valid_from": row["updated_at"], "valid_to": until, "created_at": now}
     return {"record_id": row["id"], "source": source, "fields": fields} | origin | times
 
 

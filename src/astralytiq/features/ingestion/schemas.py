@@ -1,93 +1,28 @@
 """What the ingestion doors take in and give out."""
 
-import codecs
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from astralytiq.core.schemas import Answer, Body
-from astralytiq.core.settings import Settings
-from astralytiq.engines.etl.paths import fault_in
+from astralytiq.engines.etl.feeds import FEED_MAPPING
 
-from .models import RunStatus
-
-# Secrets belong in `auth`, by reference; the rest would break the request or its address check.
-SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-OUR_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding", "te"})
-SECRET_PARAMS = re.compile(r"pass(word|wd)|secret|token$|api_?key|^key$", re.IGNORECASE)
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-PREFIX = "astralytiq_"
-
-
-def known_encoding(name: str) -> str:
-    try:
-        "".encode(name)
-        return codecs.lookup(name).name
-    except (LookupError, ValueError):
-        raise ValueError("not a text encoding: try utf-8, cp1252 or latin-1") from None
-
-
-def one_delimiter(delimiter: str) -> str:
-    if delimiter in '\r\n"\x00':
-        raise ValueError("a delimiter cannot be a quote or a line break")
-    return delimiter
-
-
-def secret_reference(reference: str) -> str:
-    """`env:NAME`. A message never repeats what was sent: it may be a secret."""
-    found = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", reference)
-    if found is None:
-        raise ValueError("give a reference, 'env:NAME', never the secret itself")
-    if found[1].lower().startswith(PREFIX) or found[1].lower() in Settings.model_fields:
-        raise ValueError("this variable is a setting of the platform: use one of its own")
-    return reference
-
-
-def expression(text: str) -> str:
-    if fault := fault_in(text):
-        raise ValueError(f"not a JMESPath expression: {fault}")
-    return text
-
-
-def web_address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("not a web address") from None
-    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise ValueError("give a whole address that begins with http:// or https://")
-    if parts.username or parts.password:
-        raise ValueError("leave user and password out: use auth with a secret reference")
-    for name in re.findall(r"(?:^|&)([^=&]+)", parts.query):
-        refuse_secret_param(name)
-    return url
-
-
-def plain_headers(headers: dict[str, str]) -> dict[str, str]:
-    for name, value in headers.items():
-        if name.lower() in SECRET_HEADERS:
-            raise ValueError(f"{name} holds a secret: use auth with a secret reference")
-        if name.lower() in OUR_HEADERS or not HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be set")
-        if not (value.isascii() and value.isprintable()):
-            raise ValueError(f"{name} must be printable ASCII")
-    return headers
-
-
-def plain_params(params: dict[str, Any]) -> dict[str, Any]:
-    for name in params:
-        refuse_secret_param(name)
-    return params
-
-
-def refuse_secret_param(name: str) -> None:
-    if SECRET_PARAMS.search(name):
-        raise ValueError(f"{name} looks like a secret: use auth of type query with a reference")
-
+from .checks import (
+    HEADER_NAME,
+    OUR_HEADERS,
+    distinct_names,
+    expression,
+    known_encoding,
+    known_rule,
+    one_delimiter,
+    plain_body,
+    plain_headers,
+    plain_params,
+    secret_reference,
+    web_address,
+)
+from .models import RejectStatus, RunKind, RunStatus
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$", max_length=100)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=False)]
@@ -97,14 +32,34 @@ Target = Literal["title", "description", "content", "author", "published_at", "u
 Encoding = Annotated[str, AfterValidator(known_encoding)]
 Delimiter = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=1, strip_whitespace=False),
+    StringConstraints(min_length=1, max_length=4, strip_whitespace=False),
+    Field(description="one character, or auto"),
     AfterValidator(one_delimiter),
+]
+Quote = Literal['"', "'", "none", "auto"]
+Header = Annotated[
+    bool | Literal["auto"] | Annotated[list[Name], Field(min_length=1, max_length=10_000)],
+    Field(description="whether the first row names the columns; or their names, if none does"),
+    AfterValidator(distinct_names),
 ]
 Url = Annotated[str, Field(max_length=2000), AfterValidator(web_address)]
 Headers = Annotated[dict[str, str], AfterValidator(plain_headers)]
 Params = Annotated[dict[str, str | int | float | bool], AfterValidator(plain_params)]
+JsonBody = Annotated[dict[str, Any], AfterValidator(plain_body)]
 PrimaryKey = Name | Annotated[list[Name], Field(min_length=1, max_length=20)]
 BatchSize = Annotated[int, Field(ge=1, le=10_000)]
+SchemaPolicy = Annotated[
+    Literal["evolve", "freeze", "discard"],
+    Field(description="new fields and types: accept them, stop the run, or drop new fields"),
+]
+RejectRatio = Annotated[
+    float, Field(ge=0, le=1, description="a run fails when a larger share of it is rejected")
+]
+Rule = Annotated[
+    str,
+    Field(max_length=100, description="cron in UTC, or 'every 15m' (s, m, h, d)"),
+    AfterValidator(known_rule),
+]
 
 
 class Auth(Body):
@@ -148,12 +103,29 @@ class Pagination(Body):
         return self
 
 
+class RateLimit(Body):
+    """At most so many requests to the source's host within any so many seconds."""
+
+    requests: Annotated[int, Field(ge=1, le=1000)]
+    per_seconds: Annotated[float, Field(gt=0, le=3600)]
+
+
+class Retry(Body):
+    """How often a page is asked for, and for how long from the first attempt to the last."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 4
+    max_seconds: Annotated[float, Field(gt=0, le=3600)] = 600.0
+
+
 class SourceFields(Body):
     name: Slug
     enabled: bool = True
+    schedule: Rule | None = None
     primary_key: PrimaryKey | None = None
     mapping: dict[Target, Name] = Field(default_factory=dict)
     batch_size: BatchSize = 5000
+    schema_policy: SchemaPolicy = "evolve"
+    max_reject_ratio: RejectRatio | None = None
 
 
 class CsvSource(SourceFields):
@@ -162,34 +134,72 @@ class CsvSource(SourceFields):
         str, Field(min_length=1, max_length=1000, description="a file or glob below SOURCE_ROOTS")
     ]
     delimiter: Delimiter = ","
+    quote: Annotated[Quote, Field(description="none: quotes are text like any other")] = '"'
+    header: Header = True
     encoding: Encoding = "utf-8-sig"
+
+
+class RssSource(SourceFields):
+    """RSS, Atom, RDF or JSON Feed. What `mapping` leaves out is found where feeds have it."""
+
+    kind: Literal["rss"]
+    url: Url
+    headers: Headers = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
+    auth: Auth | None = None
+    rate_limit: RateLimit | None = None
+    retry: Retry = Field(default_factory=Retry)
+    primary_key: PrimaryKey | None = "id"
+
+    @model_validator(mode="after")
+    def is_mapped(self) -> Self:
+        self.mapping = {**FEED_MAPPING, **self.mapping}
+        return self
 
 
 class ApiSource(SourceFields):
     kind: Literal["api"]
     url: Url
+    method: Literal["GET", "POST"] = "GET"
+    body: Annotated[
+        JsonBody | None, Field(description="with POST: JSON, which pagination adds its fields to")
+    ] = None
     headers: Headers = Field(default_factory=dict)
     params: Params = Field(default_factory=dict)
     auth: Auth | None = None
     records_path: Annotated[Expression | None, Field(description="JMESPath")] = None
     pagination: Pagination = Field(default_factory=Pagination)
+    rate_limit: RateLimit | None = None
+    retry: Retry = Field(default_factory=Retry)
+
+    @model_validator(mode="after")
+    def asks_with_a_body_by_post(self) -> Self:
+        if self.body is not None and self.method != "POST":
+            raise ValueError("a body needs method POST")
+        return self
 
 
-SourceSpec = Annotated[CsvSource | ApiSource, Field(discriminator="kind")]
-source_spec: TypeAdapter[CsvSource | ApiSource] = TypeAdapter(SourceSpec)
+WebSource = ApiSource | RssSource
+SourceSpec = Annotated[CsvSource | ApiSource | RssSource, Field(discriminator="kind")]
+source_spec: TypeAdapter[CsvSource | ApiSource | RssSource] = TypeAdapter(SourceSpec)
 
 
 class SourceChange(Body):
     """Some fields of a source, null for the default; which of them fit depends on its kind."""
 
     name: Slug | None = None
-    kind: Literal["csv", "api"] | None = None
+    kind: Literal["csv", "api", "rss"] | None = None
     enabled: bool | None = None
+    schedule: Rule | None = None
     primary_key: PrimaryKey | None = None
     mapping: dict[Target, Name] | None = None
     batch_size: BatchSize | None = None
+    schema_policy: SchemaPolicy | None = None
+    max_reject_ratio: RejectRatio | None = None
     path: str | None = None
     delimiter: Delimiter | None = None
+    quote: Quote | None = None
+    header: Header | None = None
     encoding: Encoding | None = None
     url: Url | None = None
     headers: Headers | None = None
@@ -197,6 +207,10 @@ class SourceChange(Body):
     auth: Auth | None = None
     records_path: Expression | None = None
     pagination: Pagination | None = None
+    method: Literal["GET", "POST"] | None = None
+    body: JsonBody | None = None
+    rate_limit: RateLimit | None = None
+    retry: Retry | None = None
 
 
 class Stored(Answer):
@@ -204,6 +218,7 @@ class Stored(Answer):
     owner_id: int | None
     created_at: datetime
     updated_at: datetime
+    next_run_at: Annotated[datetime | None, Field(description="when its schedule is due")]
 
 
 class CsvSourceRead(CsvSource, Stored): ...
@@ -212,7 +227,10 @@ class CsvSourceRead(CsvSource, Stored): ...
 class ApiSourceRead(ApiSource, Stored): ...
 
 
-SourceRead = Annotated[CsvSourceRead | ApiSourceRead, Field(discriminator="kind")]
+class RssSourceRead(RssSource, Stored): ...
+
+
+SourceRead = Annotated[CsvSourceRead | ApiSourceRead | RssSourceRead, Field(discriminator="kind")]
 
 
 class RunAsked(Body):
@@ -225,6 +243,8 @@ class RunRead(Answer):
     run_id: str
     source: str
     job_id: str | None
+    kind: Annotated[RunKind, Field(description="replay: of the payloads stored by earlier runs")]
+    trigger: Annotated[str, Field(description="what began it: manual, schedule or retry")]
     status: RunStatus
     start_time: datetime
     end_time: datetime | None
@@ -234,6 +254,8 @@ class RunRead(Answer):
     records_inserted: int
     records_updated: int
     records_failed: int
+    records_unchanged: int
+    records_deleted: int
     error: str | None
 
 
@@ -249,6 +271,8 @@ class RejectRead(Answer):
     reason: str
     payload: dict[str, Any]
     raw_position: int
+    status: RejectStatus
+    settled_at: datetime | None
     created_at: datetime
 
 

@@ -1,38 +1,49 @@
 """Rules for sources and their runs, and what other rooms may read of the records."""
 
 from collections.abc import AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import audit, broadcast, jobs
+from astralytiq.core import audit, broadcast, jobs, schedules
 from astralytiq.core.db import new_id, utc_now
 from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import files
+from . import events, files
 from .models import (
     Checkpoint,
     DataRecord,
+    Drift,
     RawApi,
     RawCsv,
+    RawRss,
+    RecordCount,
+    RecordVersion,
     Reject,
     Run,
     RunStatus,
     Source,
+    SourceFields,
     SourceKind,
 )
 from .read_api import refuse_unlisted
-from .schemas import ApiSource, CsvSource, SourceChange, source_spec
+from .schemas import ApiSource, CsvSource, RssSource, SourceChange, source_spec
 
-Spec = CsvSource | ApiSource
+Spec = CsvSource | ApiSource | RssSource
 OWN_COLUMNS = frozenset({"name", "kind", "enabled", "batch_size"})
 JOB = "ingestion.run"
+# What goes with a source that is deleted with its records.
+BROUGHT: tuple[Any, ...] = (
+    DataRecord, RecordVersion, RecordCount, RawCsv, RawApi, RawRss, Reject, Drift,
+)  # fmt: skip
+SCHEDULED = "ingestion.scheduled"
 
 
 # Sources ----------------------------------------------------------------------------------------
@@ -44,10 +55,16 @@ def spec_of(source: Source) -> Spec:
     return source_spec.validate_python(source.config | own | {"kind": source.kind.value})
 
 
-def shown(source: Source) -> dict[str, Any]:
-    """The source as its door answers it: secrets stand in it by reference only."""
+async def shown(session: AsyncSession, *sources: Source) -> list[dict[str, Any]]:
+    """Sources as their doors answer them: secrets stand in them by reference only."""
+    due = await schedules.next_times(session, [schedule_of(source.name) for source in sources])
     stored = ("id", "owner_id", "created_at", "updated_at")
-    return spec_of(source).model_dump() | {name: getattr(source, name) for name in stored}
+    return [
+        spec_of(source).model_dump()
+        | {name: getattr(source, name) for name in stored}
+        | {"next_run_at": due.get(schedule_of(source.name))}
+        for source in sources
+    ]
 
 
 def refuse_unsafe(settings: Settings, spec: Spec) -> None:
@@ -66,6 +83,13 @@ async def get_source(session: AsyncSession, name: str) -> Source:
     if found := await find_source(session, name):
         return found
     raise NotFound(f"There is no source {name!r}.")
+
+
+async def hold_source(session: AsyncSession, name: str) -> Source:
+    """Held until the transaction ends: a run begins, or rejects are tried again, never both."""
+    source = await get_source(session, name)
+    await session.refresh(source, with_for_update=True)
+    return source
 
 
 async def get_own(session: AsyncSession, actor: Actor, name: str) -> Source:
@@ -92,9 +116,8 @@ async def create_source(session: AsyncSession, actor: Actor, spec: Spec) -> Sour
     if await find_source(session, spec.name):
         raise Conflict(f"There is a source {spec.name!r} already: change it, or choose a name.")
     source = Source(name=spec.name, kind=SourceKind(spec.kind), owner_id=actor.id, config={})
-    fill(source, spec)
     session.add(source)
-    await session.flush()
+    await fill(session, source, spec)
     audit.record(session, actor, "source.created", f"source/{source.name}", kind=spec.kind)
     return source
 
@@ -108,9 +131,15 @@ async def change_source(
     session: AsyncSession, actor: Actor, source: Source, change: SourceChange
 ) -> Source:
     spec = changed(spec_of(source), change)
-    fill(source, spec)
-    fields = sorted(change.model_fields_set)
-    audit.record(session, actor, "source.changed", f"source/{source.name}", fields=fields)
+    return await replace_source(session, actor, source, spec, change.model_fields_set)
+
+
+async def replace_source(
+    session: AsyncSession, actor: Actor, source: Source, spec: Spec, fields: AbstractSet[str]
+) -> Source:
+    await fill(session, source, spec)
+    resource = f"source/{source.name}"
+    audit.record(session, actor, "source.changed", resource, fields=sorted(fields))
     await session.flush()
     return source
 
@@ -125,17 +154,33 @@ def changed(spec: Spec, change: SourceChange) -> Spec:
     try:
         return source_spec.validate_python({k: v for k, v in merged.items() if v is not None})
     except ValidationError as error:
-        faults = tuple(
-            Fault(("body", *fault["loc"][1:]), fault["msg"], fault["type"])
-            for fault in error.errors(include_input=False, include_url=False)
-        )
+        found = error.errors(include_input=False, include_url=False)
+        faults = tuple(judged(fault, spec.kind) for fault in found)
         words = "; ".join(f"{'.'.join(map(str, fault.loc))}: {fault.msg}" for fault in faults)
         raise Invalid(f"Correct and send again: {words}", faults=faults) from None
 
 
-def fill(source: Source, spec: Spec) -> None:
+def judged(fault: Any, kind: str) -> Fault:
+    """Each field of the change was right by itself: only the whole is not."""
+    extra = fault["type"] == "extra_forbidden"  # A change may name the fields of all kinds.
+    words = f"a source of kind {kind} has no such field" if extra else fault["msg"]
+    return Fault(("body", *fault["loc"][1:]), words)
+
+
+async def fill(session: AsyncSession, source: Source, spec: Spec) -> None:
+    """Store the source as `spec` says, and its schedule beside it while it is enabled."""
     source.enabled, source.batch_size = spec.enabled, spec.batch_size
     source.config = spec.model_dump(mode="json", exclude=set(OWN_COLUMNS))
+    await session.flush()
+    name = schedule_of(source.name)
+    if spec.enabled and spec.schedule:
+        await schedules.put(session, name, spec.schedule, SCHEDULED, source=source.name)
+    else:
+        await schedules.remove(session, name)
+
+
+def schedule_of(name: str) -> str:
+    return f"source/{name}"
 
 
 async def delete_source(
@@ -145,9 +190,11 @@ async def delete_source(
     await close_abandoned_runs(session)
     if run := await run_in_progress(session, source.name):
         raise Conflict(f"Run {run.run_id} of this source is in progress: cancel it first.")
-    tables: tuple[Any, ...] = (DataRecord, RawCsv, RawApi, Reject) if records else ()
-    for table in (Checkpoint, *tables):
+    for table in (Checkpoint, SourceFields, *(BROUGHT if records else ())):
         await session.execute(delete(table).where(table.source == source.name))
+    if records:  # A profile holds values of them.
+        await session.execute(update(Run).where(Run.source == source.name).values(profile={}))
+    await schedules.remove(session, schedule_of(source.name))
     await session.delete(source)
     audit.record(
         session, actor, "source.deleted", f"source/{source.name}",
@@ -160,7 +207,11 @@ async def delete_source(
 
 
 async def start_run(
-    session: AsyncSession, actor: Actor, name: str, full_refresh: bool = False
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    full_refresh: bool = False,
+    trigger: str = "manual",
 ) -> Run:
     """Queue a run of the source, from its beginning. One source has one run at a time."""
     await close_abandoned_runs(session)
@@ -171,9 +222,11 @@ async def start_run(
         raise Conflict(
             f"Run {run.run_id} of {name!r} is in progress: wait for its end, or cancel it."
         )
-    run = Run(run_id=new_id(), source=name)
+    run = Run(run_id=new_id(), source=name, trigger=trigger, full_refresh=full_refresh)
+    # What nobody asked for by hand is the business of the source's owner.
+    owner_id = actor.id or source.owner_id
     job = await jobs.enqueue(
-        session, JOB, owner_id=actor.id, run_id=run.run_id, full_refresh=full_refresh
+        session, JOB, owner_id=owner_id, run_id=run.run_id, full_refresh=full_refresh
     )
     run.job_id = job.id if job else None
     session.add(run)
@@ -269,6 +322,7 @@ def abandoned() -> Select[Run, JobStatus | None, str | None]:
 
 def end_run(session: AsyncSession, run: Run, status: RunStatus, error: str | None = None) -> None:
     run.status, run.end_time, run.error = status, utc_now(), error
+    events.record_end(session, run)
     announce(session, run)
 
 
@@ -295,24 +349,29 @@ async def read_batches(
 ) -> AsyncIterator[Sequence[DataRecord]]:
     """The records of a source in the order of their ids, `size` at a time."""
     after = 0
-    query = select(DataRecord).where(DataRecord.source == source).order_by(DataRecord.id)
+    query = select(DataRecord).where(*there(source)).order_by(DataRecord.id)
     while found := (await session.scalars(query.where(DataRecord.id > after).limit(size))).all():
         yield found
         after = found[-1].id
         session.expunge_all()  # Nobody looks at them again: hold one batch, not all of them.
 
 
+def there(source: str) -> tuple[ColumnElement[bool], ...]:
+    """Records that their source still has."""
+    return DataRecord.source == source, DataRecord.deleted_at.is_(None)
+
+
 async def runs_behind(session: AsyncSession, source: str) -> list[str]:
     """The runs that wrote the current records of a source, oldest first."""
-    query = select(DataRecord.run_id).where(DataRecord.source == source).distinct()
+    query = select(DataRecord.run_id).where(*there(source)).distinct()
     return sorted(await session.scalars(query))  # Their ids are in the order of their making.
 
 
 async def count_records(session: AsyncSession, source: str | None) -> int:
-    query = select(func.count(DataRecord.id))
+    query = select(func.coalesce(func.sum(RecordCount.records), 0))
     if source is not None:
-        query = query.where(DataRecord.source == source)
-    return await session.scalar(query) or 0
+        query = query.where(RecordCount.source == source)
+    return int(await session.scalar(query) or 0)
 
 
 async def last_run(session: AsyncSession) -> Run | None:

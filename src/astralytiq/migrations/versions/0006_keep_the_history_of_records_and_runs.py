@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_etl_run_events")),
     )
     with op.batch_alter_table("etl_run_events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_etl_run_events_kind"), ["kind"], unique=False)
         batch_op.create_index(batch_op.f("ix_etl_run_events_run_id"), ["run_id"], unique=False)
 
     op.create_table(
@@ -123,6 +124,7 @@ def upgrade() -> None:
             )
         )
         batch_op.add_column(sa.Column("settled_at", db.UtcDateTime(), nullable=True))
+        batch_op.create_index("ix_etl_rejects_raw", ["source", "raw_id"], unique=False)
 
     with op.batch_alter_table("etl_runs", schema=None) as batch_op:
         batch_op.add_column(
@@ -165,6 +167,7 @@ def downgrade() -> None:
         batch_op.drop_column("kind")
 
     with op.batch_alter_table("etl_rejects", schema=None) as batch_op:
+        batch_op.drop_index("ix_etl_rejects_raw")
         batch_op.drop_column("settled_at")
         batch_op.drop_column("status")
 
@@ -188,6 +191,7 @@ def downgrade() -> None:
     op.drop_table("raw_data_rss")
     with op.batch_alter_table("etl_run_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_etl_run_events_run_id"))
+        batch_op.drop_index(batch_op.f("ix_etl_run_events_kind"))
 
     op.drop_table("etl_run_events")
     with op.batch_alter_table("etl_drift", schema=None) as batch_op:

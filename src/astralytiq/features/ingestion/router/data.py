@@ -3,14 +3,22 @@
 import time
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from astralytiq.core.errors import Forbidden
 from astralytiq.core.logging import request_id
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, Session, charged_to, needs, room
-from astralytiq.features.ingestion import queries, service
+from astralytiq.core.web import (
+    House,
+    PageAsked,
+    Session,
+    charged_to,
+    describe_page,
+    needs,
+    room,
+)
+from astralytiq.features.ingestion import history, queries, service
 from astralytiq.features.ingestion.models import DataRecord
 from astralytiq.features.ingestion.schemas import (
     DataPage,
@@ -19,6 +27,7 @@ from astralytiq.features.ingestion.schemas import (
     RunsAccepted,
     Stats,
 )
+from astralytiq.features.ingestion.schemas_quality import VersionRead
 
 from .runs import RUNS, Runner, RunReader
 
@@ -76,8 +85,29 @@ async def read_record(session: Session, actor: DataReader, record_id: Id) -> Dat
 
 
 @served.get("/data/{record_id}/raw")
-async def read_raw(session: Session, actor: DataReader, record_id: Id) -> RawRead:
-    return await queries.raw_of(session, record_id)
+async def read_raw(
+    session: Session,
+    actor: DataReader,
+    record_id: Id,
+    version: Annotated[
+        Id | None, Query(description="see its history; without it, the current one")
+    ] = None,
+) -> RawRead:
+    return await history.raw_of(session, record_id, version)
+
+
+@served.get("/data/{record_id}/history", response_model=list[VersionRead])
+async def read_history(
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: DataReader,
+    record_id: Id,
+) -> list[dict[str, Any]]:
+    found, total = await history.versions_of(session, record_id, page.limit, page.offset)
+    describe_page(request, response, page, total)
+    return found
 
 
 @served.get("/stats")

@@ -13,10 +13,9 @@ from astralytiq.core.web import (
     needs,
     room,
 )
-from astralytiq.features.ingestion import queries, service
-from astralytiq.features.ingestion.models import Reject, Run
+from astralytiq.features.ingestion import service
+from astralytiq.features.ingestion.models import Run
 from astralytiq.features.ingestion.schemas import (
-    RejectRead,
     RunRead,
 )
 
@@ -51,18 +50,3 @@ async def cancel_run(response: Response, session: Session, actor: Runner, run_id
     run = await service.cancel_run(session, actor, run_id)
     response.headers["Location"] = f"{RUNS}/{run.run_id}"
     return run
-
-
-@etl.get("/rejects", response_model=list[RejectRead])
-async def list_rejects(
-    request: Request,
-    response: Response,
-    session: Session,
-    page: PageAsked,
-    actor: RunReader,
-    source: str | None = None,
-    run_id: str | None = None,
-) -> Sequence[Reject]:
-    found, total = await queries.list_rejects(session, source, run_id, page.limit, page.offset)
-    describe_page(request, response, page, total)
-    return found

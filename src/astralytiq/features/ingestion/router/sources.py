@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
@@ -16,8 +17,10 @@ from astralytiq.core.web import (
     refuse_stale,
     room,
 )
-from astralytiq.features.ingestion import service
+from astralytiq.features.ingestion import applying, replay, service
+from astralytiq.features.ingestion import preview as previewing
 from astralytiq.features.ingestion.models import Run, Source
+from astralytiq.features.ingestion.proposals import PlanRead, PreviewRead, SourceList
 from astralytiq.features.ingestion.schemas import (
     RunAsked,
     RunRead,
@@ -25,6 +28,7 @@ from astralytiq.features.ingestion.schemas import (
     SourceRead,
     SourceSpec,
 )
+from astralytiq.features.ingestion.schemas_quality import ReplayAsked
 
 from .runs import RUNS, Runner
 
@@ -40,7 +44,7 @@ async def list_sources(
 ) -> list[dict[str, Any]]:
     found, total = await service.list_sources(session, page.limit, page.offset)
     describe_page(request, response, page, total)
-    return [service.shown(source) for source in found]
+    return await service.shown(session, *found)
 
 
 @sources.post("", response_model=SourceRead, status_code=201)
@@ -48,14 +52,46 @@ async def create_source(
     house: House, response: Response, session: Session, actor: SourceWriter, body: SourceSpec
 ) -> dict[str, Any]:
     service.refuse_unsafe(house.settings, body)
-    return answer(response, await service.create_source(session, actor, body))
+    return await answer(response, session, await service.create_source(session, actor, body))
+
+
+@sources.put("", response_model=PlanRead)
+async def apply_sources(
+    request: Request,
+    response: Response,
+    house: House,
+    session: Session,
+    actor: SourceWriter,
+    body: SourceList,
+    dry_run: bool = False,
+    prune: Annotated[
+        bool, Query(description="delete what may be deleted and the list lacks")
+    ] = False,
+) -> dict[str, Any]:
+    plan = await applying.plan(session, house.settings, actor, body.sources, prune)
+    refuse_stale(request, plan)
+    mark(response, plan)
+    if not dry_run:
+        await applying.apply(session, actor, plan)
+    return {"applied": not dry_run, "version": plan.version, "sources": plan.sources}
+
+
+@sources.post("/preview", response_model=PreviewRead)
+@charged_to("expensive")
+async def preview_source(
+    house: House,
+    actor: SourceWriter,
+    body: SourceSpec,
+    limit: Annotated[int, Query(ge=1, le=50)] = 10,
+) -> dict[str, Any]:
+    return await previewing.preview(house.settings, body, limit)
 
 
 @sources.get("/{name}", response_model=SourceRead)
 async def read_source(
     response: Response, session: Session, actor: SourceReader, name: str
 ) -> dict[str, Any]:
-    return answer(response, await service.get_source(session, name))
+    return await answer(response, session, await service.get_source(session, name))
 
 
 @sources.put("/{name}", response_model=SourceRead)
@@ -73,7 +109,7 @@ async def change_source(
     refuse_stale(request, source)
     await service.change_source(session, actor, source, body)
     service.refuse_unsafe(house.settings, service.spec_of(source))
-    return answer(response, source)
+    return await answer(response, session, source)
 
 
 @sources.delete("/{name}", status_code=204)
@@ -89,9 +125,10 @@ async def delete_source(
     await service.delete_source(session, actor, source, records=records == "delete")
 
 
-def answer(response: Response, source: Source) -> dict[str, Any]:
+async def answer(response: Response, session: AsyncSession, source: Source) -> dict[str, Any]:
     mark(response, source)
-    return service.shown(source)
+    (shown,) = await service.shown(session, source)
+    return shown
 
 
 @sources.post("/{name}/run", response_model=RunRead, status_code=202)
@@ -101,5 +138,15 @@ async def run_source(
 ) -> Run:
     asked = body or RunAsked()
     run = await service.start_run(session, actor, name, asked.full_refresh)
+    response.headers["Location"] = f"{RUNS}/{run.run_id}"
+    return run
+
+
+@sources.post("/{name}/replay", response_model=RunRead, status_code=202)
+@charged_to("expensive")
+async def replay_source(
+    response: Response, session: Session, actor: Runner, name: str, body: ReplayAsked | None = None
+) -> Run:
+    run = await replay.start(session, actor, name, body.since_run if body else None)
     response.headers["Location"] = f"{RUNS}/{run.run_id}"
     return run

@@ -1,4 +1,4 @@
-"""Commands for sources, their runs, and the records they brought."""
+"""Commands for sources and their runs."""
 
 import json
 from pathlib import Path
@@ -18,19 +18,14 @@ from astralytiq.terminal import (
     show_one,
 )
 
+from .runs import RUN_COLUMNS
+
 if TYPE_CHECKING:
     from astralytiq.client import Client
 
 source = group("source", "Sources: where records come from.")
-etl = group("etl", "Ingestion runs and what they rejected.")
-data = group("data", "The normalised records.")
 
-SOURCE_COLUMNS = ("name", "kind", "enabled", "batch_size", "updated_at")
-RUN_COLUMNS = (
-    "run_id", "source", "status", "records_processed", "records_inserted",
-    "records_updated", "records_failed", "duration_ms",
-)  # fmt: skip
-RECORD_COLUMNS = ("id", "source", "source_id", "title", "category", "updated_at")
+SOURCE_COLUMNS = ("name", "kind", "enabled", "schedule", "next_run_at", "updated_at")
 
 
 @source.command("list")
@@ -53,6 +48,7 @@ def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> N
     """
     astralytiq source add meters --csv 'meters-*.csv' --key id
     astralytiq source add posts --api https://api.example.org/posts --key id
+    astralytiq source add news --rss https://example.org/feed.xml
     astralytiq source add posts --from posts.json
     """
 )
@@ -61,6 +57,7 @@ def add_source(
     name: str,
     csv: Annotated[str, typer.Option(help="A file or glob below SOURCE_ROOTS.")] = "",
     api: Annotated[str, typer.Option(help="The address of a JSON API.")] = "",
+    rss: Annotated[str, typer.Option(help="The address of a feed.")] = "",
     key: Annotated[list[str] | None, typer.Option(help="A field of the primary key.")] = None,
     file: Annotated[
         Path | None, typer.Option("--from", help="A JSON file with any fields of a source.")
@@ -73,10 +70,12 @@ def add_source(
         body |= {"kind": "csv", "path": csv}
     if api:
         body |= {"kind": "api", "url": api}
+    if rss:
+        body |= {"kind": "rss", "url": rss}
     if key:
         body["primary_key"] = key[0] if len(key) == 1 else key
     if "kind" not in body:
-        fail("Say what to read: --csv PATH, --api URL, or --from FILE.", BAD_INPUT)
+        fail("Say what to read: --csv PATH, --api URL, --rss URL, or --from FILE.", BAD_INPUT)
     with connected(context) as client:
         show_one(client.post("/sources", json=body), as_json=as_json)
 
@@ -93,20 +92,48 @@ def read_fields(file: Path | None) -> dict[str, Any]:
     return found
 
 
+@source.command("enable")
+@examples("astralytiq source enable meters")
+def enable_source(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """Let a source run again, also by its schedule."""
+    switch(context, name, True, as_json)
+
+
+@source.command("disable")
+@examples("astralytiq source disable meters")
+def disable_source(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """Keep a source from running; its records stay."""
+    switch(context, name, False, as_json)
+
+
+def switch(context: typer.Context, name: str, enabled: bool, as_json: bool) -> None:
+    with connected(context) as client:
+        show_one(client.patch(f"/sources/{name}", json={"enabled": enabled}), as_json=as_json)
+
+
 @source.command("run")
-@examples("astralytiq source run meters")
+@examples(
+    """
+    astralytiq source run meters
+    astralytiq source run meters posts
+    """
+)
 def run_source(
     context: typer.Context,
-    name: str,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Also drop records the source no longer has.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read a source and wait for the end; exit code 1 if it failed."""
+    """Read a source, or some one after the other, to the end; exit code 1 if it failed."""
+    asked = {"full_refresh": full_refresh}
     with connected(context) as client:
-        run = client.post(f"/sources/{name}/run", json={"full_refresh": full_refresh})
-        show_one(finished(client, run), as_json=as_json)
+        runs = [finished(client, client.post(f"/sources/{name}/run", json=asked)) for name in names]
+        if len(runs) == 1:
+            show_one(runs[0], as_json=as_json)
+        else:
+            show(runs, RUN_COLUMNS, as_json=as_json)
 
 
 def finished(client: "Client", run: dict[str, Any]) -> dict[str, Any]:
@@ -126,55 +153,3 @@ def remove_source(
     with connected(context) as client:
         client.delete(f"/sources/{name}", params={"records": records})
         typer.echo(f"removed {name} ({records} its records)")
-
-
-@etl.command("runs")
-@examples("astralytiq etl runs --source meters")
-def list_runs(context: typer.Context, source: str = "", as_json: AsJson = False) -> None:
-    """List runs, newest first."""
-    with connected(context) as client:
-        found = client.get("/etl/runs", params={"source": source} if source else {})
-        show(found, RUN_COLUMNS, as_json=as_json)
-
-
-@etl.command("show")
-def show_run(context: typer.Context, run_id: str, as_json: AsJson = False) -> None:
-    """Show one run."""
-    with connected(context) as client:
-        show_one(client.get(f"/etl/runs/{run_id}"), as_json=as_json)
-
-
-@etl.command("rejects")
-@examples("astralytiq etl rejects --source meters")
-def list_rejects(context: typer.Context, source: str = "", as_json: AsJson = False) -> None:
-    """List what could not become a record, with the reason."""
-    with connected(context) as client:
-        found = client.get("/etl/rejects", params={"source": source} if source else {})
-        show(found, ("id", "source", "run_id", "reason", "payload"), as_json=as_json)
-
-
-@data.command("list")
-@examples("astralytiq data list --source meters --limit 5")
-def list_records(
-    context: typer.Context,
-    source: str = "",
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
-    as_json: AsJson = False,
-) -> None:
-    """List records."""
-    params: dict[str, Any] = {"limit": limit} | ({"source": source} if source else {})
-    with connected(context) as client:
-        page = client.get("/data", params=params)
-        show(page["data"], RECORD_COLUMNS, as_json=as_json)
-
-
-@data.command("show")
-def show_record(
-    context: typer.Context,
-    record_id: int,
-    raw: Annotated[bool, typer.Option("--raw", help="The payload it came from.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Show one record."""
-    with connected(context) as client:
-        show_one(client.get(f"/data/{record_id}{'/raw' if raw else ''}"), as_json=as_json)

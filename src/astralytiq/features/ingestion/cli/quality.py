@@ -1,0 +1,115 @@
+"""Commands for what was rejected, for drift, and for reading stored payloads again."""
+
+from typing import Annotated, Any
+
+import typer
+
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    follow,
+    show,
+    show_one,
+)
+
+from .runs import etl
+
+REJECT_COLUMNS = ("id", "source", "run_id", "status", "reason", "payload")
+DRIFT_COLUMNS = ("source", "run_id", "field", "change", "before", "after", "confidence", "examples")
+
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", show_default=False)]
+Source = Annotated[str, typer.Option(help="All of this source.")]
+RunId = Annotated[str, typer.Option("--run", help="All of this run.")]
+
+
+def named(**given: Any) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value}
+
+
+@etl.command("rejects")
+@examples("astralytiq etl rejects --source meters --status open")
+def list_rejects(
+    context: typer.Context,
+    source: Source = "",
+    run: RunId = "",
+    status: Annotated[str, typer.Option(help="open, retried or discarded")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what could not become a record, with the reason."""
+    with connected(context) as client:
+        params = named(source=source, run_id=run, status=status)
+        show(client.get("/etl/rejects", params=params), REJECT_COLUMNS, as_json=as_json)
+
+
+@etl.command("retry")
+@examples(
+    """
+    astralytiq etl retry 17 18
+    astralytiq etl retry --source meters
+    """
+)
+def retry_rejects(
+    context: typer.Context,
+    ids: Ids = None,
+    source: Source = "",
+    run: RunId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Try open rejects again with the mapping of today, and wait for the end."""
+    body = which(ids, source, run)
+    with connected(context) as client:
+        asked = client.post("/etl/rejects/retry", json=body)
+        job = follow(client, asked["job_id"], "retry of rejects")
+        show_one(job["result"], as_json=as_json)
+
+
+@etl.command("discard")
+@examples("astralytiq etl discard 17")
+def discard_rejects(
+    context: typer.Context,
+    ids: Ids = None,
+    source: Source = "",
+    run: RunId = "",
+    as_json: AsJson = False,
+) -> None:
+    """Put open rejects aside for good; they stay listed."""
+    body = which(ids, source, run)
+    with connected(context) as client:
+        show_one(client.post("/etl/rejects/discard", json=body), as_json=as_json)
+
+
+def which(ids: list[int] | None, source: str, run: str) -> dict[str, Any]:
+    if body := named(ids=ids, source=source, run_id=run):
+        return body
+    fail("Say which rejects: their ids, --source NAME, or --run ID.", BAD_INPUT)
+
+
+@etl.command("replay")
+@examples("astralytiq etl replay meters")
+def replay_source(
+    context: typer.Context,
+    name: str,
+    since_run: Annotated[
+        str, typer.Option(help="Only what this run read, and those after it.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Normalise the stored payloads again with the mapping of today; the source is not called."""
+    with connected(context) as client:
+        run = client.post(f"/sources/{name}/replay", json=named(since_run=since_run))
+        follow(client, run["job_id"], f"replay of {name}")
+        show_one(client.get(f"/etl/runs/{run['run_id']}"), as_json=as_json)
+
+
+@etl.command("drift")
+@examples("astralytiq etl drift --source meters")
+def list_drift(
+    context: typer.Context, source: Source = "", run: RunId = "", as_json: AsJson = False
+) -> None:
+    """List the fields that came, went, or changed their type, newest first."""
+    with connected(context) as client:
+        params = named(source=source, run_id=run)
+        show(client.get("/etl/drift", params=params), DRIFT_COLUMNS, as_json=as_json)
