@@ -47,6 +47,11 @@ async def test_added_removed_and_changed_fields_are_told_with_the_run_that_showe
         ("old", "removed", "text", None, [], 1.0),
         ("price", "type_changed", "number", "text", ["soon"], 0.25),
     ]
+    events = f"/api/v1/etl/runs/{second['run_id']}/events"
+    told_live = (await viewer.get(events, headers={"Accept": "application/json"})).json()
+    assert {one["message"] for one in told_live if one["kind"] == "drift"} == {
+        "'new': new to integer", "'price': number to text", "'old': text to gone"
+    }  # fmt: skip
     await ingest("shop")
     assert len(await told(viewer, source="shop")) == 3
     assert await told(viewer, run_id=first["run_id"]) == await told(viewer, source="other") == []

@@ -42,6 +42,31 @@ async def filled(inbox: Path, ingest: Ingest) -> None:
         await ingest(name, **shop(name))
 
 
+async def test_data_is_found_by_time_and_by_the_thing_itself(
+    inbox: Path, ingest: Ingest, viewer: httpx2.AsyncClient
+) -> None:
+    rows = "".join(f"{n},https://example.org/{n},2026-0{n}-01T00:00:00Z\n" for n in range(1, 6))
+    (inbox / "shop.csv").write_text("id,url,published_at\n" + rows)
+    (inbox / "other.csv").write_text("id,url\n1,http://EXAMPLE.org/3/\n")
+    for name in ("shop", "other"):
+        await ingest(name, **shop(name))
+
+    async def found(**asked: str) -> list[tuple[str, str]]:
+        page = (await viewer.get("/data", params=asked)).json()
+        assert page["total_count"] == len(page["data"])
+        return [(one["source"], one["source_id"]) for one in page["data"]]
+
+    march_on = {"published_after": "2026-03-01T00:00:00Z"}
+    assert await found(**march_on) == [("shop", n) for n in "345"]
+    assert await found(**march_on, published_before="2026-05-01") == [("shop", n) for n in "34"]
+    third = (await viewer.get("/data", params=march_on)).json()["data"][0]
+    same = {("shop", "3"), ("other", "1")}
+    assert set(await found(entity_id=third["entity_id"])) == same
+    assert len(await found(updated_since=third["updated_at"])) >= 2
+    assert await found(updated_since="2100-01-01T00:00:00Z") == []
+    assert (await viewer.get("/data?published_after=soon")).status_code == 422
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("root", ["", "/api/v1"])
 async def test_data_is_served_in_pages(viewer: httpx2.AsyncClient, root: str) -> None:

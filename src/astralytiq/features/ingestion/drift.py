@@ -10,7 +10,10 @@ from astralytiq.core.errors import Invalid
 from astralytiq.engines.etl import drift as engine
 from astralytiq.engines.etl.drift import Change, Seen
 
+from . import events
 from .models import Drift, Run, SourceFields
+
+MOST_EVENTS = 20  # of a batch; `Drift` has them all
 
 
 async def record(session: AsyncSession, run: Run, seen: Seen, policy: str) -> None:
@@ -49,6 +52,9 @@ async def store(session: AsyncSession, run: Run, found: Sequence[Change]) -> Non
         return
     origin = {"source": run.source, "run_id": run.run_id}
     await session.execute(insert(Drift), [vars(one) | origin for one in found])
+    for one in found[:MOST_EVENTS]:
+        words = f"{one.field!r}: {one.before or 'new'} to {one.after or 'gone'}"
+        events.record(session, run.run_id, "drift", words, field=one.field, change=one.change)
 
 
 def refusal(source: str, found: Sequence[Change]) -> str:

@@ -1,10 +1,11 @@
 """Reads that span many rows: the page of records, statistics, rejects."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.errors import Invalid, NotFound
@@ -14,23 +15,38 @@ from .models import DataRecord, Reject, RejectStatus, Run, RunStatus
 from .schemas import RunInStats, SourceStats, Stats
 
 
+@dataclass(frozen=True)
+class Filters:
+    """What records are asked for: from `*_after` and `updated_since` on, up to `*_before`."""
+
+    source: str | None = None
+    category: str | None = None
+    entity_id: str | None = None
+    published_after: datetime | None = None
+    published_before: datetime | None = None
+    updated_since: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        asked = (
+            (self.source, DataRecord.source.__eq__),
+            (self.category, DataRecord.category.__eq__),
+            (self.entity_id, DataRecord.entity_id.__eq__),
+            (self.published_after, DataRecord.published_at.__ge__),
+            (self.published_before, DataRecord.published_at.__lt__),
+            (self.updated_since, DataRecord.updated_at.__ge__),
+        )
+        return [compare(value) for value, compare in asked if value is not None]
+
+
 async def page_of_records(
-    session: AsyncSession,
-    *,
-    source: str | None,
-    category: str | None,
-    limit: int,
-    offset: int,
-    cursor: int | None,
+    session: AsyncSession, filters: Filters, limit: int, offset: int, cursor: int | None
 ) -> tuple[Sequence[DataRecord], int, str | None]:
     """Records in the order of their ids, how many match, and the cursor of the next page."""
     if cursor is not None and offset:
         raise Invalid("Give 'cursor' or 'offset', not both.")
-    wanted = {"source": source, "category": category}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    matching = select(DataRecord).where(DataRecord.deleted_at.is_(None)).filter_by(**given)
-    if given.keys() <= {"source"}:
-        total = await service.count_records(session, source)
+    matching = select(DataRecord).where(DataRecord.deleted_at.is_(None), *filters.conditions())
+    if filters == Filters(source=filters.source):
+        total = await service.count_records(session, filters.source)
     else:
         counted = matching.with_only_columns(func.count(DataRecord.id))
         total = await session.scalar(counted) or 0

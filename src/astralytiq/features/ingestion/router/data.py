@@ -3,11 +3,11 @@
 import time
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from astralytiq.core.errors import Forbidden
 from astralytiq.core.logging import request_id
-from astralytiq.core.schemas import Id
+from astralytiq.core.schemas import Id, Moment
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
     House,
@@ -52,22 +52,36 @@ async def run_all_by_get(response: Response, house: House, actor: Runner) -> dic
     return {"runs": await house.database.write(lambda s: service.start_all(s, actor))}
 
 
+def filters_asked(
+    source: str | None = None,
+    category: str | None = None,
+    entity_id: Annotated[
+        str | None, Query(description="one thing of the real world, across sources")
+    ] = None,
+    published_after: Annotated[Moment | None, Query(description="at this time or later")] = None,
+    published_before: Annotated[Moment | None, Query(description="before this time")] = None,
+    updated_since: Annotated[
+        Moment | None, Query(description="stored or changed at this time or later")
+    ] = None,
+) -> queries.Filters:
+    return queries.Filters(
+        source, category, entity_id, published_after, published_before, updated_since
+    )
+
+
 @served.get("/data")
 async def list_data(
     session: Session,
     actor: DataReader,
+    filters: Annotated[queries.Filters, Depends(filters_asked)],
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
     offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
-    source: str | None = None,
-    category: str | None = None,
     cursor: Annotated[
         int | None, Query(ge=0, lt=1 << 53, description="next_cursor of the page before")
     ] = None,
 ) -> DataPage:
     began = time.perf_counter()
-    found, total, following = await queries.page_of_records(
-        session, source=source, category=category, limit=limit, offset=offset, cursor=cursor
-    )
+    found, total, following = await queries.page_of_records(session, filters, limit, offset, cursor)
     return DataPage(
         request_id=request_id.get(),
         total_count=total,
