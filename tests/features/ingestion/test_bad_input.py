@@ -236,12 +236,14 @@ async def test_22_answers_that_are_not_json_fail_the_run_in_plain_words(
 async def test_a_record_that_is_nested_too_deep_costs_itself_only(
     ingest: Ingest, scientist: httpx2.AsyncClient
 ) -> None:
-    deep = b'{"id": 2, "x": ' + b"[" * 200 + b"]" * 200 + b"}"
+    deep = b'{"id": 2, "x": ' + b"[" * 400 + b"]" * 400 + b"}"
     body = b'[{"id": 1}, ' + deep + b', 7, {"id": 3, "title": "a\\u0000b"}, {"id": 4}]'
     with serving(lambda _: Reply(body)) as server:
         run = await ingest("items", kind="api", url=server.url, primary_key="id")
     assert (run["status"], counts(run)) == ("success", (5, 2, 0, 3))
     assert await stored(scientist) == ["1", "4"]
     words = ["more than 100 levels deep", "not an object", "NUL character"]
-    for reject, said in zip(await rejects(scientist), words, strict=True):
+    found = await rejects(scientist)
+    for reject, said in zip(found, words, strict=True):
         assert said in reject["reason"]
+    assert "the raw payload has it" in found[0]["payload"]["not_shown"]

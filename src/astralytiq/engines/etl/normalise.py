@@ -93,7 +93,7 @@ class Normaliser:
             try:
                 record = self.one(payload)
             except ValueError as fault:
-                rejects.append(Rejected(position, str(fault), storable(as_object(payload))))
+                rejects.append(Rejected(position, str(fault), showable(payload)))
                 continue
             record["raw_position"] = position
             records[record["source_id"]] = record
@@ -207,6 +207,17 @@ def as_object(payload: Any) -> dict[str, Any]:
     if isinstance(payload, Broken):
         return payload.payload
     return payload if isinstance(payload, dict) else {"value": payload}
+
+
+def showable(payload: Any) -> dict[str, Any]:
+    """What a reject shows of its payload: all of it, unless no JSON writer could."""
+    whole = as_object(payload)
+    try:
+        refuse_deep(whole)
+    except ValueError as fault:
+        return {"not_shown": f"{fault}: the raw payload has it"}
+    shown: dict[str, Any] = storable(whole)
+    return shown
 
 
 def storable(value: Any) -> Any:
