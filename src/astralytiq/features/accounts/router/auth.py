@@ -1,6 +1,7 @@
 """Doors to sign in and out by, and to the sessions that come of it."""
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ from astralytiq.features.accounts.deps import (
     session_id_of,
     verified_of,
 )
-from astralytiq.features.accounts.models import User
+from astralytiq.features.accounts.models import User, UserSession
 from astralytiq.features.accounts.schemas import (
     Credentials,
     CsrfToken,
@@ -193,8 +194,12 @@ async def read_csrf_token(request: Request, house: House) -> CsrfToken:
 
 @auth.get("/sessions")
 async def list_sessions(request: Request, session: Session, actor: Person) -> list[SessionRead]:
+    return shown(request, await sessions.of_user(session, actor.account_id))
+
+
+def shown(request: Request, found: Sequence[UserSession]) -> list[SessionRead]:
+    """Sessions as their owner or an admin sees them, and which of them asks."""
     current = getattr(request.state, "session_id", None)
-    found = await sessions.of_user(session, actor.account_id)
     return [
         SessionRead(
             id=one.id,

@@ -28,7 +28,7 @@ from astralytiq.features.accounts.schemas import (
 )
 from astralytiq.features.accounts.throttle import address_key
 
-from .auth import auth, no_store
+from .auth import auth, no_store, shown
 from .users import UserReader, UserWriter, users
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -163,19 +163,7 @@ async def make_link(house: House, actor: UserWriter, user_id: Id) -> LinkRead:
 async def list_user_sessions(
     request: Request, session: Session, actor: UserReader, user_id: Id
 ) -> list[SessionRead]:
-    current = getattr(request.state, "session_id", None)
-    found = await signing_out.sessions_of(session, user_id)
-    return [
-        SessionRead(
-            id=one.id,
-            device=one.device,
-            address=one.address,
-            created_at=one.created_at,
-            last_seen_at=one.last_seen_at,
-            current=one.id == current,
-        )
-        for one in found
-    ]
+    return shown(request, await signing_out.sessions_of(session, user_id))
 
 
 @users.delete("/{user_id}/sessions", status_code=204)
