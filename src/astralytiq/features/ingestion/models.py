@@ -4,10 +4,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Base, BigId, Entity, Versioned, new_id, utc_now
+
+# Compared byte by byte, so that the words with one beginning stand together in an index.
+ByteOrder = String().with_variant(String(collation="C"), "postgresql")
 
 
 class SourceKind(StrEnum):
@@ -69,6 +80,8 @@ class Run(Base):
     # Who asked for it: "manual", "schedule", "retry".
     trigger: Mapped[str] = mapped_column(default="manual")
     full_refresh: Mapped[bool] = mapped_column(default=False)
+    # It stored nothing: what it counted is what a run would have done.
+    dry_run: Mapped[bool] = mapped_column(default=False)
     start_time: Mapped[datetime] = mapped_column(default=utc_now, index=True)
     end_time: Mapped[datetime | None]
     batches: Mapped[int] = mapped_column(default=0)
@@ -147,9 +160,10 @@ class DataRecord(Entity):
     # Every unmapped field. `metadata` itself is a name that SQLAlchemy keeps.
     extra: Mapped[dict[str, Any]] = mapped_column("metadata")
     # The same real-world thing across sources, and what decides whether a record has changed.
-    entity_id: Mapped[str] = mapped_column(index=True)
+    # Hashes come in no order: an index of their own would cost a fifth of a load (indexing.py).
+    entity_id: Mapped[str]
     content_hash: Mapped[str]
-    run_id: Mapped[str] = mapped_column(index=True)
+    run_id: Mapped[str]
     # Where its payload stands: the row of the raw table of its kind, and the place in the batch.
     raw_id: Mapped[int] = mapped_column(BigId)
     raw_position: Mapped[int]
@@ -182,6 +196,34 @@ class RecordCount(Base):
 
     source: Mapped[str] = mapped_column(primary_key=True)
     records: Mapped[int] = mapped_column(BigInteger)
+
+
+class RecordSegment(Base):
+    """A segment of records that is indexed, if not all of it as it is now: see RecordNote."""
+
+    __tablename__ = "record_segments"
+
+    segment: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+
+
+class RecordWord(Base):
+    """A word, or another way to look records up, and which records of a segment have it."""
+
+    __tablename__ = "record_words"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - SQLAlchemy's own declaration
+
+    segment: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    word: Mapped[str] = mapped_column(ByteOrder, primary_key=True)
+    places: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RecordNote(Base):
+    """A segment whose records have changed since it was indexed, told by the change itself."""
+
+    __tablename__ = "record_notes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    segment: Mapped[int] = mapped_column(BigId, index=True)
 
 
 class Checkpoint(Entity):
