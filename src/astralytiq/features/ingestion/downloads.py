@@ -1,0 +1,83 @@
+"""Brings a source's file from its server into the home, to be read there like any other.
+
+Reading files is quick because it needs no waiting, and resumes by rows: a stream could do neither.
+The file is named by its content, so that a run goes on in it only if the server still has the same.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from astralytiq.core.db import new_id
+from astralytiq.core.downloads import Download
+from astralytiq.core.http import Request, parsed, shown
+from astralytiq.core.settings import Settings
+
+from .batches import Position
+from .calls import Calls
+from .files import SourceFile
+from .read_api import fetcher_of, signed
+from .schemas import CsvSource
+
+FOLDER = "downloads"
+LEFT_SECONDS = 86_400.0  # What a process that was killed has left behind is then removed.
+BEGINNING = 4 << 20  # of a file, for a preview
+
+
+@asynccontextmanager
+async def downloaded(
+    settings: Settings,
+    source: CsvSource,
+    position: Position | None,
+    calls: Calls,
+    beginning: int = 0,
+) -> AsyncIterator[SourceFile | None]:
+    """The file behind the source's address, while it is needed; None for a source with a path.
+
+    Also None if it has not changed since the last run: then `calls.unchanged` says so.
+    """
+    if source.url is None:
+        yield None
+        return
+    folder = settings.home / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_left(folder)
+    path = folder / new_id()
+    try:
+        yield await fetch(settings, source, source.url, path, position, calls, beginning)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+async def fetch(
+    settings: Settings,
+    source: CsvSource,
+    url: str,
+    path: Path,
+    position: Position | None,
+    calls: Calls,
+    beginning: int,
+) -> SourceFile | None:
+    headers, params = signed(settings, source, calls.secret)
+    headers = {"accept": "text/csv, */*"} | {name.lower(): one for name, one in headers.items()}
+    headers |= {} if position else calls.conditions(url)
+    most = settings.download_limit_mb << 20
+    with Download(path, most, calls.check, beginning) as into:
+        async with fetcher_of(settings, source, calls) as fetcher:
+            answer = await fetcher.fetch(url, Request(headers=headers), params, into)
+    if answer.status == 304:
+        calls.unchanged = True
+        return None
+    calls.learn(url, answer.headers)
+    name = shown(parsed(url))
+    if not into.measured:
+        words = f"{name} did not say how long its file is: one that was cut off looks the same."
+        calls.note("unmeasured", words, {"bytes": into.size})
+    return SourceFile(name, path, into.digest)
+
+
+def remove_left(folder: Path) -> None:
+    for one in folder.iterdir():
+        if one.stat().st_mtime < time.time() - LEFT_SECONDS:
+            one.unlink(missing_ok=True)

@@ -1,0 +1,181 @@
+"""A thing that is erased is nowhere any more, and everything else is where it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from astralytiq.core.db import Database
+from astralytiq.core.security import Role
+from astralytiq.engines.etl.packing import unpacked
+from astralytiq.features.ingestion import erasing
+from astralytiq.features.ingestion.cli import data
+from astralytiq.features.ingestion.models import (
+    DataRecord,
+    Drift,
+    RawCsv,
+    RecordVersion,
+    Reject,
+    Run,
+    RunEvent,
+)
+from tests.conftest import RunJobs, SignIn
+from tests.features.ingestion.conftest import Ingest, counts
+from tests.features.ingestion.test_history import count_exactly
+from tests.features.ingestion.test_quality_commands import Command, command
+
+__all__ = ["command"]
+
+pytestmark = pytest.mark.anyio
+
+HER = "Ada-Lovelace"
+PEOPLE: dict[str, Any] = {"kind": "csv", "primary_key": "id"}
+STORED = (DataRecord, RecordVersion, Reject, Run, RunEvent, Drift)
+
+
+def write(inbox: Path, *rows: str) -> None:
+    (inbox / "people.csv").write_text("id,title,url,note\n" + "".join(f"{row}\n" for row in rows))
+
+
+@pytest.fixture
+async def ingested(inbox: Path, ingest: Ingest) -> None:
+    """She stands in two runs of one source, once changed, and in another source."""
+    address = "https://example.org/ada"
+    write(inbox, f"1,{HER},{address},x", "2,Bob,,y", f"3,{HER} again,,z")
+    await ingest("shop", **PEOPLE, path="people.csv", batch_size=2)
+    write(inbox, f"1,{HER} II,{address},x", "2,Bob,,y", f"3,{HER} again,,z")
+    await ingest("shop")
+    (inbox / "other.csv").write_text(f"id,title,url\n77,{HER},{address}\n78,Carl,\n")
+    await ingest("other", **PEOPLE, path="other.csv")
+
+
+async def found(client: httpx2.AsyncClient, **asked: Any) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = (await client.get("/data", params=asked)).json()["data"]
+    return listed
+
+
+async def id_of(client: httpx2.AsyncClient, source_id: str) -> int:
+    (one,) = [one for one in await found(client) if one["source_id"] == source_id]
+    return int(one["id"])
+
+
+async def payloads(database: Database) -> list[list[Any]]:
+    async with database.reading() as session:
+        rows = await session.scalars(select(RawCsv).order_by(RawCsv.id))
+        return [unpacked(row.payload) for row in rows]
+
+
+async def everything(database: Database) -> str:
+    """All that is stored of records, in words."""
+    async with database.reading() as session:
+        rows = [
+            {attr.key: getattr(row, attr.key) for attr in row.__mapper__.column_attrs}
+            for table in STORED
+            for row in await session.scalars(select(table))
+        ]
+    return repr(rows) + repr(await payloads(database))
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_her_records_versions_and_payloads_go_at_all_sources(
+    scientist: httpx2.AsyncClient, database: Database, run_jobs: RunJobs
+) -> None:
+    erased = await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    assert erased.status_code == 202, erased.text
+    assert (erased.json()["records"], erased.json()["sources"]) == (2, ["other", "shop"])
+    assert [one["title"] for one in await found(scientist)] == ["Bob", f"{HER} again", "Carl"]
+    assert await count_exactly(database) == {"shop": 2, "other": 1}
+    await run_jobs()
+    job = (await scientist.get(erased.headers["location"])).json()
+    assert (job["status"], job["result"]) == ("succeeded", {"payloads": 3})
+    assert "Lovelace" in await everything(database)  # of the third row, which is another thing
+    await scientist.delete(f"/data/{await id_of(scientist, '3')}")
+    await run_jobs()
+    assert "Lovelace" not in await everything(database)
+    assert [[one and one["id"] for one in batch] for batch in await payloads(database)] == [
+        [None, "2"], [None], [None, "2"], [None], [None, "78"]
+    ]  # fmt: skip
+    trail = json.dumps((await scientist.get("/api/v1/jobs")).json())
+    assert "Lovelace" not in trail
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_what_stood_beside_her_keeps_its_place_and_can_be_replayed(
+    scientist: httpx2.AsyncClient, run_jobs: RunJobs
+) -> None:
+    await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    await run_jobs()
+    (bob,) = [one for one in await found(scientist) if one["title"] == "Bob"]
+    raw = (await scientist.get(f"/data/{bob['id']}/raw")).json()
+    assert (raw["position"], raw["payload"]["title"]) == (1, "Bob")
+    started = await scientist.post("/api/v1/sources/shop/replay")
+    await run_jobs()
+    run = (await scientist.get(started.headers["location"])).json()
+    assert (run["status"], counts(run)) == ("success", (6, 0, 0, 0))
+    assert len(await found(scientist, source="shop")) == 2
+
+
+async def test_what_was_rejected_of_her_goes_too(
+    inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, database: Database,
+    run_jobs: RunJobs,
+) -> None:  # fmt: skip
+    """A reject is told by its primary key, where it has one."""
+    (inbox / "people.csv").write_text(f"id,title,published_at\n1,{HER},soon\n2,Bob,soon\n3,C,\n")
+    await ingest("shop", **PEOPLE, path="people.csv")
+    (inbox / "people.csv").write_text(f"id,title,published_at\n1,{HER},2026-01-01\n")
+    await ingest("shop")
+    await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    await run_jobs()
+    rejects = (await scientist.get("/api/v1/etl/rejects")).json()
+    assert [one["payload"]["title"] for one in rejects] == ["Bob"]
+    assert "Lovelace" not in await everything(database)
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_a_source_that_is_gone_is_searched_by_what_is_known(
+    scientist: httpx2.AsyncClient, sign_in: SignIn, database: Database, run_jobs: RunJobs
+) -> None:
+    await scientist.delete("/api/v1/sources/other")
+    record = await id_of(scientist, "77")
+    assert (await scientist.delete(f"/data/{record}")).status_code == 403
+    admin = await sign_in(Role.admin)
+    assert (await admin.delete(f"/data/{record}")).status_code == 202
+    await run_jobs()
+    assert (await payloads(database))[-1][0] is None
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_it_waits_for_nobody_and_is_for_owners(
+    scientist: httpx2.AsyncClient, sign_in: SignIn, client: httpx2.AsyncClient
+) -> None:
+    record = await id_of(scientist, "1")
+    stranger, viewer = await sign_in(Role.data_scientist), await sign_in(Role.viewer)
+    answers = [(await one.delete(f"/data/{record}")).status_code for one in (client, viewer)]
+    assert answers == [401, 403]
+    refused = await stranger.delete(f"/data/{record}")
+    assert (refused.status_code, "its owner or an admin" in refused.text) == (403, True)
+    await scientist.post("/api/v1/sources/other/run")
+    busy = await scientist.delete(f"/data/{record}")
+    assert (busy.status_code, "may bring it back" in busy.json()["detail"]) == (409, True)
+    assert (await scientist.delete("/data/987654")).status_code == 404
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_an_address_that_all_have_is_no_thing(
+    scientist: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "MOST", 1)
+    refused = await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    assert (refused.status_code, "is no thing" in refused.json()["detail"]) == (409, True)
+
+
+@pytest.mark.usefixtures("ingested")
+async def test_the_command_asks_first(command: Command, scientist: httpx2.AsyncClient) -> None:
+    record = str(await id_of(scientist, "1"))
+    left = await command(data, "erase", record, typed="n\n")
+    assert (left.exit_code, "Erase 2 records" in left.stdout) == (1, True)
+    done = await command(data, "erase", record, "--yes", "--json")
+    assert json.loads(done.stdout)["records"] == 2
