@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo down test check format lint types contracts secrets audit bench lock
+.PHONY: help install up demo down test chaos check format lint types contracts secrets audit bench lock
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test: install ## run all tests on SQLite and PostgreSQL, with coverage
 	$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist worksteal $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report $(if $(ARGS),--fail-under=0)
+
+chaos: install ## break runs in any way, 250 times over (ARGS="-k sqlite")
+	CHAOS=1 $(BIN)/pytest tests/features/ingestion/test_chaos.py $(ARGS)
 
 check: lint types contracts secrets ## what must hold before the tests: format, lint, types, contracts, secrets
 
