@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 ADDRESS = ("127.0.0.1", 18907)
 KEY = "for-the-guide-only"
 MOST = 2  # orders a page, however many are asked for
-ORDERS = [
+ORDERS: list[dict[str, Any]] = [
     {"number": 1, "item": {"name": "kettle"}, "buyer": "Ada", "placed": "2026-03-01T09:00:00Z"},
     {"number": 2, "item": {"name": "lamp"}, "buyer": "Grace", "placed": "2026-03-01T10:30:00Z"},
     {"number": 3, "item": {"name": "chair"}, "buyer": "Edsger", "placed": "2026-03-02T08:15:00Z"},
@@ -42,9 +42,20 @@ class Shop(BaseHTTPRequestHandler):
         elif self.headers.get("X-Shop-Key") != KEY:
             self.answer_json(401, {"error": "Send the key of the guide in X-Shop-Key."})
         else:
-            page = int(parse_qs(asked.query).get("page", ["1"])[0])
-            found = ORDERS[(page - 1) * MOST : page * MOST]
-            self.answer_json(200, {"total": len(ORDERS), "orders": found})
+            params = parse_qs(asked.query)
+            page, since = int(params.get("page", ["1"])[0]), params.get("since", [""])[0]
+            matching = [order for order in ORDERS if str(order["placed"]) >= since]
+            found = matching[(page - 1) * MOST : page * MOST]
+            self.answer_json(200, {"total": len(matching), "orders": found})
+
+    def do_POST(self) -> None:
+        """A new order, as it is sent."""
+        if self.path != "/orders" or self.headers.get("X-Shop-Key") != KEY:
+            self.answer_json(401, {"error": "Send an order to /orders, with the key of the guide."})
+            return
+        order = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        ORDERS.append(order)
+        self.answer_json(201, order)
 
     def answer_json(self, status: int, body: Any) -> None:
         self.answer(status, "application/json", json.dumps(body))

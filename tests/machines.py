@@ -56,7 +56,7 @@ class Stage:
 
 
 @contextmanager
-def staged(databases: Databases, home: Path) -> Iterator[Stage]:
+def staged(databases: Databases, home: Path, **more: Any) -> Iterator[Stage]:
     with asyncio.Runner() as runner:
         url = runner.run(databases.fresh())
         app = create_app(
@@ -66,6 +66,7 @@ def staged(databases: Databases, home: Path) -> Iterator[Stage]:
                 database_url=url,
                 environment="test",
                 secret_key="a key for the tests, long enough to sign with",
+                **more,
             )
         )
         life = app.router.lifespan_context(app)

@@ -3,7 +3,7 @@
 from astralytiq.features.accounts.cli import key, user
 from astralytiq.features.datasets.cli import app as dataset
 from astralytiq.features.history.cli import app as audit
-from astralytiq.features.ingestion.cli import data, etl, source
+from astralytiq.features.ingestion.cli import data, etl, secret, source
 from astralytiq.features.jobs.cli import app as job
 from astralytiq.features.predictions.cli import app as predict
 from astralytiq.features.projects.cli import app as project
@@ -11,4 +11,19 @@ from astralytiq.features.registry.cli import app as model
 from astralytiq.features.tasks.cli import app as task
 from astralytiq.features.training.cli import app as train
 
-GROUPS = (user, key, project, task, source, etl, data, dataset, train, model, predict, job, audit)
+GROUPS = (
+    user,
+    key,
+    project,
+    task,
+    source,
+    secret,
+    etl,
+    data,
+    dataset,
+    train,
+    model,
+    predict,
+    job,
+    audit,
+)

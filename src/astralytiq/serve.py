@@ -1,6 +1,5 @@
 """Serves the API: embedded (workers and clockwork beside it) or on its own."""
 
-import gc
 import logging
 import socket
 import sys
@@ -15,28 +14,17 @@ from sqlalchemy.exc import DBAPIError
 from astralytiq import home, onboarding
 from astralytiq.app import Step, create_app
 from astralytiq.core import logging as our_logging
-from astralytiq.core import scheduler, supervisor
+from astralytiq.core import memory, scheduler, supervisor
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15
-GARBAGE = 10_000  # objects made and not freed before the collector looks for cycles (Python: 700)
 
 
 class ServeError(Exception):
     """The server cannot start; the message says why and what to do."""
-
-
-def settle_memory() -> None:
-    """What was loaded by now stays: the garbage collector need not walk through it again and again.
-
-    A request makes some hundred short-lived objects, most freed by their counts.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 class Server(uvicorn.Server):
@@ -51,7 +39,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit:
             logging.getLogger("uvicorn.error").setLevel("WARNING")
-            settle_memory()
+            memory.settle(memory.OF_SERVERS)
             self.announce()
 
     def handle_exit(self, sig: int, frame: object) -> None:

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
 def load_tables() -> None:
     """Make every table known to `Base.metadata`."""
-    from astralytiq.core import audit, broadcast, idempotency, jobs, schedules  # noqa: F401
+    from astralytiq.core import (  # noqa: F401
+        audit,
+        broadcast,
+        idempotency,
+        jobs,
+        schedules,
+        secrets,
+    )
     from astralytiq.features.accounts import models as accounts  # noqa: F401
     from astralytiq.features.datasets import models as datasets  # noqa: F401
     from astralytiq.features.ingestion import models as ingestion  # noqa: F401
@@ -75,6 +82,7 @@ def routers() -> tuple[APIRouter, ...]:
         tasks,
         jobs,
         ingestion.sources,
+        ingestion.secrets,
         ingestion.etl,
         ingestion.served,
         datasets.router,

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from astralytiq import home, wiring
-from astralytiq.core import executor, logging
+from astralytiq.core import executor, logging, memory
 from astralytiq.core.resources import opened
 from astralytiq.core.settings import Settings
 
@@ -23,6 +23,7 @@ async def work(settings: Settings, owner: str) -> None:
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as resources:
         await home.refuse_unmigrated(resources)
+        memory.settle(memory.OF_WORKERS)
         await executor.run_forever(resources, owner, stop)
 
 

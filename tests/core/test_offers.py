@@ -16,6 +16,7 @@ FILES = {
     "project_members": "projects",
     "tasks": "tasks",
     "sources": "sources",
+    "secrets": "secrets",  # pragma: allowlist secret
     "datasets": "datasets",
     "dataset_versions": "dataset_versions",
     "models": "models",

@@ -24,9 +24,16 @@ def test_the_guide_to_ingestion_brings_in_what_it_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "reject  published_at (from 'read_at')" in done.stdout
     assert blocks(GUIDE, "text")[0] in done.stdout
-    for source, counts in (("orders", "5 5 0 0"), ("meters", "6 5 0 1"), ("news", "2 2 0 0")):
+    for source, counts in (
+        ("orders", "5 5 0 0"),
+        ("orders", "1 1 0 0"),
+        ("meters", "6 5 0 1"),
+        ("news", "2 2 0 0"),
+    ):
         assert f" {source} success {counts} " in " ".join(done.stdout.split())
-    for title in ("kettle", "lamp", "chair", "desk", "clock"):
+    for told in ("kill -9", "Injected: crash@batch:1.", "Ended: success, 2 records."):
+        assert told in done.stdout + done.stderr
+    for title in ("kettle", "lamp", "chair", "desk", "clock", "vase"):
         assert title in done.stdout
 
 

@@ -60,6 +60,8 @@ KINDS: Mapping[str, Kind] = {
     "jobs/{job_id}": Kind.owned,
     "predictions/{prediction_id}": Kind.owned,
     "sources/{name}": Kind.shared,
+    "secrets/{name}": Kind.shared,
+    "checkpoints/{source}": Kind.shared,
     "runs/{run_id}": Kind.shared,
     "rejects/{reject_id}": Kind.shared,
     "compare/{other_id}": Kind.shared,
@@ -80,6 +82,7 @@ ABSENT = {"integer": "987654", "string": "absent"}
 # Bodies that get past the schema where an empty one does not.
 BODIES: Mapping[tuple[str, str], Any] = {
     ("put", f"{API}/projects/{{project_id}}/members/{{user_id}}"): {"role": "viewer"},
+    ("put", f"{API}/secrets/{{name}}"): {"value": "s"},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/stage"): {"stage": "production"},
     ("post", f"{API}/models/{{name}}/predict"): {"records": [{"length": 1.0, "width": 0}]},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"): {
@@ -203,6 +206,8 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         return found
 
     (resources.settings.home / "inbox" / "shop.csv").write_text("id,title\n1,a\n2\n")
+    kept = await owner.client.put(f"{API}/secrets/shop-key", json={"value": "s"})
+    assert kept.is_success, kept.text
     source = {"name": "shop", "kind": "csv", "path": "shop.csv", "primary_key": "id"}
     await made("sources", **source)
     await made("sources/shop/run")
@@ -227,6 +232,8 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "tasks/{task_id}": str((await made("tasks", title="label"))["id"]),
         "jobs/{job_id}": job.id,
         "sources/{name}": "shop",
+        "secrets/{name}": "shop-key",
+        "checkpoints/{source}": "shop",
         "runs/{run_id}": run["run_id"],
         "rejects/{reject_id}": str(reject),
         "compare/{other_id}": run["run_id"],

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 from urllib.parse import urljoin
 
 import httpx2
@@ -119,6 +119,16 @@ class Refused(Invalid):
         self.answered = answered
 
 
+class Sink(Protocol):
+    """Takes a body that is too large for memory: see `downloads.py`."""
+
+    def headers(self) -> dict[str, str]: ...
+
+    def refuse_range(self, response: httpx2.Response) -> None: ...
+
+    async def take(self, url: httpx2.URL, response: httpx2.Response) -> None: ...
+
+
 class Fetcher:
     """One client for the requests of one piece of work. `allowed`: hosts, addresses, host:port."""
 
@@ -130,6 +140,7 @@ class Fetcher:
         pace: Pace | None = None,
         budgets: Budgets | None = None,
         watcher: Watcher | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._allowed = frozenset(name.lower() for name in allowed)
         self._patience = patience or Patience()
@@ -137,7 +148,7 @@ class Fetcher:
         self._budgets = budgets or SHARED
         self._watcher = watcher or Watcher()
         self._client = httpx2.AsyncClient(
-            transport=httpx2.AsyncHTTPTransport(),
+            transport=transport or httpx2.AsyncHTTPTransport(),
             timeout=TIMEOUT,
             trust_env=False,
             follow_redirects=False,
@@ -157,28 +168,36 @@ class Fetcher:
         await self._client.__aexit__(kind, error, trace)
 
     async def fetch(
-        self, url: str, request: Request, params: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        request: Request,
+        params: Mapping[str, Any] | None = None,
+        into: Sink | None = None,
     ) -> Fetched:
-        """The answer. Refusals (other 4xx) are `Invalid`, lasting trouble `Transient`."""
+        """The answer. Refusals (other 4xx) are `Invalid`, lasting trouble `Transient`.
+
+        With `into` its body goes there, for as long as our patience lasts.
+        """
         target = parsed(url)
         target = target.copy_merge_params(params) if params else target
         await self._turn(target, 0.0)
         until = monotonic() + self._patience.max_seconds
         for number in range(1, self._patience.attempts + 1):
-            found = await self._try(target, request, number, until - monotonic())
+            found = await self._try(target, request, number, until - monotonic(), into)
             if isinstance(found, Fetched):
                 return found
             await self._turn(target, found)
         raise AssertionError("unreachable")
 
     async def _try(
-        self, url: httpx2.URL, request: Request, number: int, left: float
+        self, url: httpx2.URL, request: Request, number: int, left: float, into: Sink | None
     ) -> Fetched | float:
         """An answer, or the seconds after which to ask again."""
         attempt = Attempt(shown(url), number, None)
         try:
-            async with asyncio.timeout(min(TOTAL_SECONDS, max(left, LEAST_WAIT))):
-                found = await self._follow(url, request, number)
+            most = left if into else min(TOTAL_SECONDS, left)
+            async with asyncio.timeout(max(most, LEAST_WAIT)):
+                found = await self._follow(url, request, number, into)
         except Refused as refusal:
             self._watcher.attempted(replace(attempt, status=refusal.answered, trouble="refused"))
             raise
@@ -215,9 +234,11 @@ class Fetcher:
             await sleep(min(left, SLICE_SECONDS))
             left -= SLICE_SECONDS
 
-    async def _follow(self, url: httpx2.URL, request: Request, attempt: int) -> Fetched:
+    async def _follow(
+        self, url: httpx2.URL, request: Request, attempt: int, into: Sink | None
+    ) -> Fetched:
         for _ in range(MOST_REDIRECTS + 1):
-            answer = await self._ask(url, request, attempt)
+            answer = await self._ask(url, request, attempt, into)
             if isinstance(answer, Fetched):
                 return answer
             status, location = answer
@@ -233,17 +254,18 @@ class Fetcher:
         raise Invalid(f"{shown(url)} redirects more than {MOST_REDIRECTS} times: check the url.")
 
     async def _ask(
-        self, url: httpx2.URL, request: Request, attempt: int
+        self, url: httpx2.URL, request: Request, attempt: int, into: Sink | None
     ) -> Fetched | tuple[int, str]:
         """One request: the answer, or its status and where it redirects to."""
         addresses = await self.addresses(url)
         address = addresses[(attempt - 1) % len(addresses)]
         media = {} if request.body is None else {"Content-Type": "application/json"}
+        wanted = into.headers() if into else {}
         response = await self._client.send(
             self._client.build_request(
                 request.method,
                 url.copy_with(host=address),
-                headers={**media, **request.headers, "Host": url.netloc.decode("ascii")},
+                headers={**media, **request.headers, **wanted, "Host": url.netloc.decode("ascii")},
                 content=request.content,
                 extensions={"sni_hostname": url.raw_host.decode("ascii").strip("[]")},
             ),
@@ -256,8 +278,10 @@ class Fetcher:
                 return response.status_code, response.headers["location"]
             if response.status_code == 304 and request.is_conditional:
                 return Fetched(str(url), response.headers, b"", 304)
+            if into:
+                into.refuse_range(response)
             refuse_status(url, response)
-            body = await bounded(url, response)
+            body = await (into.take(url, response) if into else bounded(url, response)) or b""
             return Fetched(str(url), response.headers, body, response.status_code)
         finally:
             await response.aclose()

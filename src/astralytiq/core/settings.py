@@ -94,9 +94,12 @@ class Settings(BaseSettings):
     source_secrets: Words = ()
     allow_private_sources: Words = ()
 
+    run_events_days: float = Field(90, gt=0)
+    event_streams: int = Field(20, ge=1)
     job_lease_seconds: float = Field(60, gt=0)
     body_limit_mb: int = Field(10, ge=1)
     upload_limit_mb: int = Field(512, ge=1)
+    download_limit_mb: int = Field(10_240, ge=1)
     slow_request_seconds: float = Field(2, gt=0)
 
     @field_validator(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from astralytiq.engines.etl.batch import normalised
 from astralytiq.engines.etl.normalise import Broken, Normaliser, normal_url
 from astralytiq.engines.etl.values import from_csv
 
@@ -95,8 +96,8 @@ def test_addresses_are_told_apart_by_what_matters() -> None:
     ],
 )
 def test_what_cannot_be_a_record_is_set_aside_with_its_reason(payload: object, reason: str) -> None:
-    done = Normaliser("s", {}, ["id"]).batch([{"id": 1}, payload])
-    assert [record["source_id"] for record in done.records] == ["1"]
+    done = normalised(Normaliser("s", {}, ["id"]), [{"id": 1}, payload])
+    assert done.records["source_id"] == ["1"]
     (reject,) = done.rejects
     assert reason in reject.reason
     assert reject.position == 1
@@ -104,9 +105,4 @@ def test_what_cannot_be_a_record_is_set_aside_with_its_reason(payload: object, r
 
 
 def test_a_backslash_before_u0000_is_no_nul() -> None:
-    assert not Normaliser("s", {}, ["id"]).batch([{"id": 1, "note": "\\u0000"}]).rejects
-
-
-def test_of_one_key_twice_in_a_batch_the_last_wins() -> None:
-    done = Normaliser("s", {}, ["id"]).batch([{"id": 1, "title": "a"}, {"id": 1, "title": "b"}])
-    assert [(r["title"], r["raw_position"]) for r in done.records] == [("b", 1)]
+    assert not normalised(Normaliser("s", {}, ["id"]), [{"id": 1, "note": "\\u0000"}]).rejects

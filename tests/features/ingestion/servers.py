@@ -23,9 +23,13 @@ class Asked:
 
 @dataclass
 class Reply:
+    """`cut`: after so many bytes the connection breaks; `measured`: whether it says how many."""
+
     body: Any = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    measured: bool = True
 
     @property
     def content(self) -> bytes:
@@ -63,9 +67,10 @@ def serving(answer: Answer) -> Iterator[Server]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.content)))
+            if reply.measured:
+                self.send_header("Content-Length", str(len(reply.content)))
             self.end_headers()
-            self.wfile.write(reply.content)
+            self.wfile.write(reply.content[: reply.cut])
 
         def do_POST(self) -> None:
             self.do_GET()

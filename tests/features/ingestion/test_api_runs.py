@@ -1,6 +1,7 @@
 """Web interfaces become records, page after page."""
 
 import base64
+from collections import Counter
 from typing import Any
 
 import httpx2
@@ -222,7 +223,6 @@ async def test_20_a_private_address_is_refused(ingest: Ingest) -> None:
         (Reply(b'[{"id": NaN}]'), {}, "did not answer valid JSON"),
         (Reply({"data": [], "total": 0}), {}, "set records_path (its fields: data, total)"),
         (Reply({"data": []}), {"records_path": "items"}, "finds nothing"),
-        (Reply(ITEMS), {"pagination": {"style": "page"}}, "answers the same page again"),
     ],
 )
 async def test_what_cannot_work_fails_at_once_with_words(
@@ -238,6 +238,38 @@ async def test_what_cannot_work_fails_at_once_with_words(
     assert words in run["error"]
     job = (await scientist.get(f"/api/v1/jobs/{run['job_id']}")).json()
     assert (job["status"], job["attempts"], job["error"]) == ("failed", 1, run["error"])
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+async def test_a_page_in_anothers_place_is_asked_for_again_later(
+    scientist: httpx2.AsyncClient,
+    resources: Resources,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    lasting: bool,
+) -> None:
+    monkeypatch.setattr(jobs, "BACKOFF_SECONDS", 0.0)
+    pages = [ITEMS[:3], ITEMS[3:5], ITEMS[5:], []]
+    asked: Counter[int] = Counter()
+
+    def answer(question: Asked) -> Reply:
+        page = int(question.params["page"])
+        asked[page] += 1
+        wrong = page == 2 and (lasting or asked[page] == 1)
+        return Reply(pages[page - 2 if wrong else page - 1])
+
+    with serving(answer) as server:
+        body = {"name": "items", **source(server.url, pagination={"style": "page"})}
+        await scientist.post("/api/v1/sources", json=body)
+        started = await scientist.post("/api/v1/sources/items/run")
+        await run_jobs()
+    run = (await scientist.get(started.headers["location"])).json()
+    if lasting:
+        assert run["status"] == "failed"
+        assert "answers the same page again and again" in run["error"]
+        assert (await scientist.get("/data")).json()["total_count"] == 3
+    else:
+        assert (run["status"], counts(run)) == ("success", (7, 7, 0, 0))
 
 
 @pytest.mark.usefixtures("quick")

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
 from astralytiq.client import Client
-from astralytiq.features.ingestion.cli import data, etl
+from astralytiq.features.ingestion.cli import data, etl, source
 from astralytiq.terminal import Connection
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest
@@ -38,13 +38,13 @@ def command(
     assert defaults
     monkeypatch.setitem(defaults, "pause", 0.01)
 
-    async def run(group: typer.Typer, *arguments: str) -> Result:
+    async def run(group: typer.Typer, *arguments: str, typed: str | None = None) -> Result:
         transport = ToApp(app)
         connection = Connection(
             lambda: Client("http://astralytiq.test", token, transport=transport)
         )
         asked = asyncio.ensure_future(
-            asyncio.to_thread(lambda: CliRunner().invoke(group, arguments, obj=connection))
+            asyncio.to_thread(lambda: CliRunner().invoke(group, arguments, typed, obj=connection))
         )
         while not asked.done():
             await run_jobs()
@@ -95,3 +95,23 @@ async def test_drift_is_listed(command: Command, inbox: Path, ingest: Ingest) ->
         await ingest("shop", **(SHOP if header == "id" else {}))
     shown = await command(etl, "drift", "--source", "shop", "--json")
     assert [(one["field"], one["change"]) for one in json.loads(shown.stdout)] == [("new", "added")]
+
+
+async def test_a_feed_is_registered_by_its_address_alone(command: Command) -> None:
+    address = "https://example.org/feed.xml"
+    made = json.loads((await command(source, "add", "news", "--rss", address, "--json")).stdout)
+    assert (made["kind"], made["url"], made["primary_key"]) == ("rss", address, "id")
+    nothing = await command(source, "add", "other")
+    assert (nothing.exit_code, "--rss URL" in nothing.stderr) == (2, True)
+
+
+async def test_a_checkpoint_is_shown_and_rewound(
+    command: Command, inbox: Path, ingest: Ingest
+) -> None:
+    (inbox / "shop.csv").write_text("id,name\n1,one\n2,two\n")
+    await ingest("shop", **SHOP, cursor_field="id")
+    shown = json.loads((await command(etl, "checkpoint", "shop", "--json")).stdout)
+    assert shown["cursor"]["bookmark"] == "2"
+    assert "reads from the start" in (await command(etl, "rewind", "shop")).stdout
+    gone = await command(etl, "checkpoint", "shop")
+    assert (gone.exit_code, "has no checkpoint" in gone.stderr) == (2, True)

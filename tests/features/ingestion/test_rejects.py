@@ -5,11 +5,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
+from astralytiq.core.db import Database
 from astralytiq.core.executor import Work
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.features.ingestion import rejects
+from astralytiq.features.ingestion.models import RawCsv
 from tests.conftest import RunJobs, SignIn
 from tests.features.ingestion.conftest import Ingest, counts
 from tests.features.ingestion.test_csv_runs import dying, survive
@@ -215,6 +218,27 @@ async def test_a_small_run_is_judged_at_its_end(inbox: Path, ingest: Ingest) -> 
     bad_from(inbox / "other.csv", good=9, bad=1)
     run = await ingest("other", **SHOP | {"path": "other.csv"}, max_reject_ratio=0.1)
     assert run["status"] == "success"
+
+
+async def test_a_failed_run_that_begins_again_after_another_still_adds_up(
+    inbox: Path,
+    ingest: Ingest,
+    scientist: httpx2.AsyncClient,
+    run_jobs: RunJobs,
+    database: Database,
+) -> None:
+    bad_from(inbox / "shop.csv", good=90, bad=60)
+    run = await ingest("shop", **SHOP, batch_size=60, max_reject_ratio=0)
+    await scientist.patch("/api/v1/sources/shop", json={"max_reject_ratio": 0.5})
+    await ingest("shop")
+    await scientist.post(f"/api/v1/jobs/{run['job_id']}/retry")
+    await run_jobs()
+    after = (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}")).json()
+    assert (after["status"], after["batches"], counts(after)) == ("success", 5, (270, 90, 0, 90))
+    assert len(await found(scientist, run_id=run["run_id"], limit="200")) == 90
+    async with database.reading() as session:
+        query = select(RawCsv.batch).filter_by(run_id=run["run_id"]).order_by(RawCsv.batch)
+        assert list(await session.scalars(query)) == [1, 2, 3, 4, 5]
 
 
 async def test_a_failed_run_goes_on_when_more_rejects_are_allowed(

@@ -228,7 +228,7 @@ async def test_a_full_refresh_that_failed_half_way_marks_nothing_that_a_replay_h
     await run_jobs()
     after = (await scientist.get(f"/api/v1/etl/runs/{refresh['run_id']}")).json()
     assert (after["status"], counts(after), after["records_deleted"]) == (
-        "success", (2, 0, 1, 0), 0
+        "success", (3, 0, 1, 0), 0
     )  # fmt: skip
     assert await titles(scientist) == {"1": "1", "2": "two"}
 

@@ -72,7 +72,8 @@ async def test_data_is_found_by_time_and_by_the_thing_itself(
 async def test_data_is_served_in_pages(viewer: httpx2.AsyncClient, root: str) -> None:
     page = (await viewer.get(f"{root}/data")).json()
     assert set(page) == {
-        "request_id", "total_count", "limit", "offset", "api_latency_ms", "data", "next_cursor"
+        "request_id", "total_count", "total_is_capped", "index_pending", "limit", "offset",
+        "api_latency_ms", "data", "next_cursor",
     }  # fmt: skip
     assert (page["total_count"], page["limit"], page["offset"]) == (27, 10, 0)
     assert page["request_id"]

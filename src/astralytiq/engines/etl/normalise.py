@@ -39,23 +39,6 @@ class Broken:
     payload: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """A payload that could not become a record; `position` counts from 0 within its batch."""
-
-    position: int
-    reason: str
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Normalised:
-    """What became of one batch; of records with one source_id only the last is left."""
-
-    records: list[Fields]
-    rejects: list[Rejected]
-
-
 class Normaliser:
     """Turns payloads of one source into records.
 
@@ -76,28 +59,15 @@ class Normaliser:
         self.paths = {field: mapping.get(field, field) for field in FIELDS}
         self.primary_key = tuple(primary_key)
         self.convert = convert
-        self._let_in = let_in
-        self._nested = any("." in path for path in self.paths.values())
-        self._taken = frozenset(self.paths.values())
+        self.let_in = let_in
+        self.nested = any("." in path for path in self.paths.values())
+        self._mapped_from = frozenset(self.paths.values())
         self._texts = [(f, path) for f, path in self.paths.items() if f != MOMENT]
         self._moment = self.paths[MOMENT]
         # Nearly all sources have one plain field as their key.
         plain = len(self.primary_key) == 1 and "." not in self.primary_key[0]
-        self._one_key = self.primary_key[0] if plain else None
+        self.one_key = self.primary_key[0] if plain else None
         self._named_by_key = f"{source}\n"
-
-    def batch(self, payloads: Iterable[Any]) -> Normalised:
-        records: dict[str, Fields] = {}
-        rejects: list[Rejected] = []
-        for position, payload in enumerate(payloads):
-            try:
-                record = self.one(payload)
-            except ValueError as fault:
-                rejects.append(Rejected(position, str(fault), showable(payload)))
-                continue
-            record["raw_position"] = position
-            records[record["source_id"]] = record
-        return Normalised(list(records.values()), rejects)
 
     def one(self, payload: Any) -> Fields:
         """The record of a payload, or ValueError with the reason."""
@@ -113,15 +83,28 @@ class Normaliser:
             refuse_nul(content)
         record["content_hash"] = digest = sha256(content).hexdigest()
         record["source"] = self.source
-        record["source_id"] = key = self._key(payload) if self.primary_key else digest
-        url = record["url"]
-        name = (normal_url(url) if url else None) or self._named_by_key + key
-        record["entity_id"] = sha256(name.encode()).hexdigest()
+        record["source_id"] = key = self.key_of(payload) if self.primary_key else digest
+        record["entity_id"] = self.entity_of(key, record["url"])
         return record
+
+    def keeps(self, name: str) -> bool:
+        """Whether the field goes to `metadata`."""
+        return name not in self._mapped_from and (self.let_in is None or name in self.let_in)
+
+    def entity_of(self, key: str, url: str | None) -> str:
+        name = (normal_url(url) if url else None) or self._named_by_key + key
+        return sha256(name.encode()).hexdigest()
+
+    def key(self, payload: dict[str, Any]) -> str | None:
+        """The primary key of a payload that may be no record otherwise."""
+        try:
+            return self.key_of(payload) if self.primary_key else None
+        except ValueError:
+            return None
 
     def _mapped(self, payload: dict[str, Any]) -> Fields:
         record: Fields = {}
-        find = (lambda path: found(payload, path)) if self._nested else payload.get
+        find = (lambda path: found(payload, path)) if self.nested else payload.get
         for field, path in self._texts:
             value = find(path)
             if value and type(value) is str:
@@ -136,20 +119,20 @@ class Normaliser:
         return record
 
     def _metadata(self, payload: dict[str, Any]) -> dict[str, Any]:
-        if self._let_in is not None:
-            payload = {name: payload[name] for name in payload if name in self._let_in}
-        if self._nested:
-            payload, taken = without(payload, tree_of(payload, self._taken)), frozenset[str]()
+        if self.let_in is not None:
+            payload = {name: payload[name] for name in payload if name in self.let_in}
+        if self.nested:
+            payload, taken = without(payload, tree_of(payload, self._mapped_from)), frozenset[str]()
         else:
-            taken = self._taken
+            taken = self._mapped_from
         convert = self.convert
         if convert is None:
             return {name: value for name, value in payload.items() if name not in taken}
         return {name: convert(value) for name, value in payload.items() if name not in taken}
 
-    def _key(self, payload: dict[str, Any]) -> str:
-        if self._one_key:
-            value = payload.get(self._one_key)
+    def key_of(self, payload: dict[str, Any]) -> str:
+        if self.one_key:
+            value = payload.get(self.one_key)
             if type(value) is str and 0 < len(value) <= LONGEST_ID:
                 return value
         parts = [key_part(path, pick(payload, path)) for path in self.primary_key]

@@ -113,6 +113,15 @@ def added(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
     return total
 
 
+def without_values(profile: Profile) -> Profile:
+    """What tells nothing of single payloads: counts and types."""
+    fields = {
+        name: {part: field[part] for part in ("present", "null", "types")} | {"values": None}
+        for name, field in profile.get("fields", {}).items()
+    }
+    return profile | {"fields": fields} if fields else profile
+
+
 def null_ratios(profile: Profile) -> dict[str, float]:
     """Of each field the share of payloads that have no value in it."""
     size = profile.get("sampled", 0)

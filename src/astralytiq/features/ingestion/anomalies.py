@@ -79,6 +79,7 @@ async def before(session: AsyncSession, run: Run) -> Sequence[Run]:
         Run.status == RunStatus.success,
         Run.kind == run.kind,
         Run.full_refresh == run.full_refresh,
+        Run.dry_run.is_(False),
     )
     found = await session.scalars(query.order_by(Run.run_id.desc()).limit(HISTORY))
     return [one for one in found if not is_silent(one)]

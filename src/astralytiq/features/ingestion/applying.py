@@ -13,8 +13,9 @@ from astralytiq.core.errors import AppError, Fault, Forbidden, Invalid
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import service
+from . import secrets, service
 from .models import Source
+from .schemas import CsvSource
 from .service import Spec
 
 Action = Literal["create", "change", "unchanged", "delete", "left"]
@@ -50,8 +51,9 @@ async def plan(
     """All that would change; `Invalid` names everything that is wrong with the list."""
     known = {source.name: source for source in await session.scalars(select(Source))}
     if faults := [*repeated(specs), *unsafe(settings, specs), *of_another_kind(specs, known)]:
-        words = "; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in faults[:5])
-        raise Invalid(f"Correct and send again: {words}", faults=tuple(faults))
+        raise refused(faults)
+    if faults := await unusable(session, actor, specs, known):
+        raise refused(faults)
     steps = [step_of(spec, known.get(spec.name)) for spec in specs]
     listed = {spec.name for spec in specs}
     for name in sorted(known.keys() - listed):
@@ -99,9 +101,28 @@ def unsafe(settings: Settings, specs: Sequence[Spec]) -> list[Fault]:
         try:
             service.refuse_unsafe(settings, spec)
         except AppError as refusal:
-            where = "path" if spec.kind == "csv" else "auth"
+            where = "path" if isinstance(spec, CsvSource) and spec.path else "auth"
             faults.append(place(at, where, refusal.detail))
     return faults
+
+
+async def unusable(
+    session: AsyncSession, actor: Actor, specs: Sequence[Spec], known: Mapping[str, Source]
+) -> list[Fault]:
+    """Sources that refer to secrets which are not there, or which `actor` may not send."""
+    faults = []
+    for at, spec in enumerate(specs):
+        before = service.spec_of(known[spec.name]) if spec.name in known else None
+        try:
+            await secrets.refuse_unusable(session, actor, spec, before)
+        except AppError as refusal:
+            faults.append(place(at, "auth", refusal.detail))
+    return faults
+
+
+def refused(faults: Sequence[Fault]) -> Invalid:
+    words = "; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in faults[:5])
+    return Invalid(f"Correct and send again: {words}", faults=tuple(faults))
 
 
 def of_another_kind(specs: Sequence[Spec], known: Mapping[str, Source]) -> list[Fault]:

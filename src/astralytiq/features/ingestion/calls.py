@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import msgspec
 
 from astralytiq.core.http import Attempt, Watcher
@@ -33,6 +34,8 @@ class Calls(Watcher):
 
     known: Validators = field(default_factory=dict)
     checked: Callable[[], None] = nothing
+    transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport
+    secret: str = field(default="", repr=False)  # that we keep and the source refers to
     page: int = 1
     unchanged: bool = False
     _learned: Validators = field(default_factory=dict)
@@ -58,9 +61,9 @@ class Calls(Watcher):
     def check(self) -> None:
         self.checked()
 
-    def note(self, kind: str, message: str, details: Happening) -> None:
+    def note(self, kind: str, message: str, details: Happening, *, always: bool = False) -> None:
         self._count += 1
-        if self._count <= MOST_NOTED:
+        if always or self._count <= MOST_NOTED:
             self._noted.append({"kind": kind, "message": message, "details": details})
 
     @property

@@ -9,6 +9,8 @@ from astralytiq.core import schedules
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Invalid
 from astralytiq.core.settings import Settings
+from astralytiq.engines.etl import faults
+from astralytiq.engines.etl.cursor_values import FARTHEST, Written, point_of, seconds_of
 from astralytiq.engines.etl.lines import AUTO
 from astralytiq.engines.etl.paths import fault_in
 
@@ -19,6 +21,9 @@ OUR_HEADERS |= {"if-none-match", "if-modified-since"}
 SECRET_PARAMS = re.compile(r"pass(word|wd)|secret|token$|api_?key|^key$", re.IGNORECASE)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 PREFIX = "astralytiq_"
+KEPT = "secret:"  # what the platform keeps itself
+SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+CURSOR = "{cursor}"  # in a request of an API: the bookmark
 # Codecs of text, but of no file: what they read may be no text at all.
 NO_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"})
 
@@ -51,10 +56,12 @@ def distinct_names(header: bool | str | list[str]) -> bool | str | list[str]:
 
 
 def secret_reference(reference: str) -> str:
-    """`env:NAME`. A message never repeats what was sent: it may be a secret."""
+    """`env:NAME` or `secret:NAME`. A message never repeats what was sent: it may be a secret."""
+    if reference.startswith(KEPT) and SECRET_NAME.fullmatch(reference.removeprefix(KEPT)):
+        return reference
     found = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", reference)
     if found is None:
-        raise ValueError("give a reference, 'env:NAME', never the secret itself")
+        raise ValueError("give a reference, 'env:NAME' or 'secret:NAME', never the secret itself")
     if found[1].lower().startswith(PREFIX) or found[1].lower() in Settings.model_fields:
         raise ValueError("this variable is a setting of the platform: use one of its own")
     return reference
@@ -109,12 +116,41 @@ def plain_body(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def known_fault(fault: str) -> str:
+    return str(faults.parsed(fault))
+
+
 def known_rule(rule: str) -> str:
     try:
         schedules.next_time(rule, utc_now())
     except Invalid as refusal:
         raise ValueError(refusal.detail) from None
     return rule
+
+
+def comparable(value: Written) -> Written:
+    if point_of(value) is None:
+        raise ValueError("give a time, a number or a short text")
+    return value
+
+
+def known_lag(lag: str | float) -> str | float:
+    if isinstance(lag, str):
+        seconds_of(lag)
+    elif not 0 <= lag <= FARTHEST:
+        raise ValueError(f"give a number from 0 to {FARTHEST}")
+    return lag
+
+
+def asks_by_cursor(*parts: Any) -> bool:
+    """Whether a text in them says where the bookmark belongs."""
+    level = list(parts)
+    while level:
+        if any(isinstance(one, str) and CURSOR in one for one in level):
+            return True
+        lists = [inner for one in level if isinstance(one, list) for inner in one]
+        level = lists + [inner for one in level if isinstance(one, dict) for inner in one.values()]
+    return False
 
 
 def refuse_secret_param(name: str) -> None:

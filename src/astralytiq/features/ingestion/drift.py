@@ -53,8 +53,12 @@ async def store(session: AsyncSession, run: Run, found: Sequence[Change]) -> Non
     origin = {"source": run.source, "run_id": run.run_id}
     await session.execute(insert(Drift), [vars(one) | origin for one in found])
     for one in found[:MOST_EVENTS]:
-        words = f"{one.field!r}: {one.before or 'new'} to {one.after or 'gone'}"
-        events.record(session, run.run_id, "drift", words, field=one.field, change=one.change)
+        tell(session, run, one)
+
+
+def tell(session: AsyncSession, run: Run, one: Change) -> None:
+    words = f"{one.field!r}: {one.before or 'new'} to {one.after or 'gone'}"
+    events.record(session, run.run_id, "drift", words, field=one.field, change=one.change)
 
 
 def refusal(source: str, found: Sequence[Change]) -> str:

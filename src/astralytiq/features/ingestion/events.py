@@ -4,6 +4,7 @@ A batch is no event, a run may have a million: how far it is comes from its broa
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -16,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.broadcast import Broadcast, Message
 from astralytiq.core.db import Database, after_commit
+from astralytiq.core.errors import TooMany
 from astralytiq.core.schemas import Answer
+from astralytiq.core.settings import Settings
 
 from .calls import Calls
 from .models import Run, RunEvent, RunStatus
@@ -28,6 +31,7 @@ PAGE = 500
 COUNTS = ("processed", "inserted", "updated", "unchanged", "deleted", "failed")
 
 
+OPEN: Counter[str] = Counter()  # streams of this process, by who reads them
 UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -80,6 +84,27 @@ async def list_events(
 ) -> Sequence[RunEvent]:
     query = select(RunEvent).where(RunEvent.run_id == run_id, RunEvent.id > after)
     return (await session.scalars(query.order_by(RunEvent.id).limit(limit))).all()
+
+
+def refuse_more(settings: Settings, identity: str) -> None:
+    if OPEN[identity] >= settings.event_streams:
+        raise TooMany(
+            f"You hold {OPEN[identity]} streams open: close one, or ask with "
+            "'Accept: application/json'.",
+            headers={"Retry-After": str(int(BEAT_SECONDS) or 1)},
+        )
+
+
+async def counted(identity: str, told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Counts from the first byte to the last: a stream that is never begun holds no place."""
+    OPEN[identity] += 1
+    try:
+        async for block in told:
+            yield block
+    finally:
+        OPEN[identity] -= 1
+        if not OPEN[identity]:
+            del OPEN[identity]
 
 
 async def stream(database: Database, live: Broadcast, run: Run, after: int) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from astralytiq.core.settings import Settings
 
 from .batches import Batch, Position
 from .calls import Calls
+from .downloads import downloaded
 from .read_api import api_batches
 from .read_csv import CsvReader
 from .read_rss import rss_batches
@@ -23,18 +24,25 @@ async def batches(
     source: CsvSource | ApiSource | RssSource,
     position: Position | None,
     calls: Calls | None = None,
+    beginning: int = 0,
 ) -> AsyncGenerator[Batch]:
+    """`beginning`: so many bytes of a downloaded file are enough."""
+    calls = calls or Calls()
     if isinstance(source, ApiSource):
-        async for batch in api_batches(settings, source, position, calls or Calls()):
+        async for batch in api_batches(settings, source, position, calls):
             yield batch
         return
     if isinstance(source, RssSource):
-        async for batch in rss_batches(settings, source, position, calls or Calls()):
+        async for batch in rss_batches(settings, source, position, calls):
             yield batch
         return
-    reader = await asyncio.to_thread(CsvReader, source, settings.readable_roots, position)
-    try:
-        while (batch_read := await asyncio.to_thread(reader.next_batch)) is not None:
-            yield batch_read
-    finally:
-        reader.close()
+    async with downloaded(settings, source, position, calls, beginning) as file:
+        if calls.unchanged:
+            return
+        roots = settings.readable_roots
+        reader = await asyncio.to_thread(CsvReader, source, roots, position, file)
+        try:
+            while (batch_read := await asyncio.to_thread(reader.next_batch)) is not None:
+                yield batch_read
+        finally:
+            reader.close()

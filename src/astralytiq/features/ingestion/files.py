@@ -17,10 +17,12 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file that may be read. `name` is what people and checkpoints call it."""
+    """A file that may be read. `name` is what people and checkpoints call it; `digest` tells what
+    was downloaded from what is there another time."""
 
     name: str
     path: Path
+    digest: str = ""
 
     def open(self) -> BufferedReader:
         try:
@@ -31,6 +33,12 @@ class SourceFile:
 
 def refuse_outside(path: str, roots: Sequence[Path]) -> None:
     """What can be told before any file is there: whether the path could lie below a root."""
+    if "://" in path:
+        scheme = path.split("://")[0]
+        raise Invalid(
+            f"Paths that begin with {scheme}:// are not read: give a url that begins with "
+            "https://, or put the file below one of SOURCE_ROOTS."
+        )
     if "\x00" in path or ".." in PurePath(path).parts or path.startswith("~"):
         raise Invalid(OUTSIDE.format(path=path))
     if PurePath(path).is_absolute() and not any(below(base_of(path)[0], root) for root in roots):

@@ -1,5 +1,6 @@
 """Background work of the ingestion room."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -7,12 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 
-from . import pipeline, rejects, replay, scheduling, service
+from . import erasing, indexing, pipeline, rejects, replay, scheduling, service, tidying
+from .pipeline import Pipeline
+from .rehearsal import Rehearsal
 
 
 @job(service.JOB)
-async def ingest(work: Work, run_id: str, full_refresh: bool = False) -> dict[str, Any]:
-    return await pipeline.run(work, run_id, full_refresh)
+async def ingest(
+    work: Work,
+    run_id: str,
+    full_refresh: bool = False,
+    inject: Sequence[str] = (),
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    await tidying.tidy(work.resources)
+    made = Rehearsal if dry_run else Pipeline
+    return await pipeline.run(work, run_id, full_refresh, inject, made)
 
 
 @job(service.SCHEDULED)
@@ -33,6 +44,18 @@ async def retry_rejects(
     run_id: str | None = None,
 ) -> dict[str, Any]:
     return await rejects.work_off(work, ids, source, run_id)
+
+
+@job(indexing.JOB)
+async def index_records(work: Work) -> dict[str, Any]:
+    return await indexing.work_off(work)
+
+
+@job(erasing.JOB)
+async def erase_payloads(
+    work: Work, entity_id: str, keys: dict[str, list[str]], places: dict[str, list[list[int]]]
+) -> dict[str, Any]:
+    return await erasing.work_off(work, entity_id, keys, places)
 
 
 @ending(replay.JOB)

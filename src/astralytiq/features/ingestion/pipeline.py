@@ -6,7 +6,7 @@ last batch that was committed.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,16 +23,34 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl import profiles
+from astralytiq.engines.etl.batch import Normalised, normalised
 from astralytiq.engines.etl.drift import Seen, look
-from astralytiq.engines.etl.normalise import Normalised, Normaliser
+from astralytiq.engines.etl.normalise import Normaliser
 from astralytiq.engines.etl.profiles import Profile
 from astralytiq.engines.etl.values import from_csv
 
-from . import anomalies, calls, drift, events, extract, limits, records, service
-from .batches import Batch, Position
+from . import (
+    anomalies,
+    calls,
+    drift,
+    events,
+    extract,
+    incremental,
+    indexing,
+    injection,
+    limits,
+    records,
+    secrets,
+    service,
+)
+from .batches import Batch, Position, gathered
 from .calls import Calls, Validators
+from .increment import Increment
+from .injection import Drill
 from .models import Checkpoint, Reject, Run, RunStatus
+from .placeholders import filled
 from .raw import RAW_TABLES, closed
+from .records import Incoming
 from .schemas import CsvSource
 from .service import Spec
 
@@ -44,12 +62,15 @@ class Ready:
     batch: Batch
     raw: bytes
     normalised: Normalised
+    incoming: Incoming
     seen: Seen
     profile: Profile
 
 
 class Pipeline:
     """The work of one attempt at one run."""
+
+    keeps = True
 
     def __init__(
         self,
@@ -65,6 +86,8 @@ class Pipeline:
         self.spec = spec
         self.full_refresh = full_refresh
         self.calls = Calls({} if full_refresh else known, work.check)
+        self.drill = Drill([], self.calls)
+        self.increment: Increment | None = None
         self.all_new = True  # as far as the last batch tells
         self.normaliser = normaliser_of(spec, let_in)
         self.raw_table = RAW_TABLES[spec.kind]
@@ -72,6 +95,8 @@ class Pipeline:
     async def load(self, position: Position | None) -> dict[str, Any]:
         resources = self.work.resources
         try:
+            keys = resources.settings.signing_keys
+            self.calls.secret = await secrets.revealed(resources.database, keys, self.spec)
             await self._load_batches(resources.settings, position)
         except Exception:
             await events.keep_apart(resources.database, self.run_id, self.calls)
@@ -79,13 +104,18 @@ class Pipeline:
         return await self.work.step(self.succeed)
 
     async def _load_batches(self, settings: Settings, position: Position | None) -> None:
+        asked = filled(self.spec, self.increment.asked) if self.increment else self.spec
+        read = extract.batches(settings, asked, position, self.calls)
+        arranged = self.drill.batches(read, position, self.spec.kind)
         async with (
-            aclosing(extract.batches(settings, self.spec, position, self.calls)) as found,
-            aclosing(self.prepared(found)) as batches,
+            aclosing(incremental.only_new(arranged, self.increment, self.work.check)) as found,
+            aclosing(gathered(found, self.spec.batch_size)) as whole,
+            aclosing(self.prepared(whole)) as batches,
         ):
             async for ready in batches:
                 progress = ready.batch.progress
-                run = await self.work.step(partial(self.store, ready), progress=progress)
+                store = await self.drill.armed(partial(self.store, ready))
+                run = await self.work.step(store, progress=progress)
                 self.work.report(progress, "loading", f"{run.records_processed:,} records")
                 limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run)
 
@@ -108,8 +138,10 @@ class Pipeline:
         frozen = self.spec.schema_policy == "freeze"
         seen = look(batch.payloads, self.normaliser.convert, all_of=frozen)
         profile = profiles.sampled(batch.payloads, self.normaliser.convert)
-        normalised = self.normaliser.batch(batch.payloads)
-        return Ready(batch, closed(batch.payloads), normalised, seen, profile)
+        made = normalised(self.normaliser, batch.payloads)
+        for_sqlite = self.work.resources.database.is_sqlite
+        found = records.incoming(made.records, for_sqlite=for_sqlite)
+        return Ready(batch, closed(batch.payloads), made, found, seen, profile)
 
     async def store(self, ready: Ready, session: AsyncSession) -> Run:
         """One batch and all that belongs to it."""
@@ -119,10 +151,7 @@ class Pipeline:
         raw_id = await self._store_raw(session, run, ready)
         origin = {"run_id": self.run_id, "raw_id": raw_id}
         now = utc_now()
-        rows = ready.normalised.records
-        for row in rows:
-            row.update(origin, created_at=now, updated_at=now)
-        await self._store_records(session, run, rows, now)
+        await self._store_records(session, run, ready.incoming, origin, now)
         await self._store_rejects(session, run, ready, origin)
         run.records_processed += len(ready.batch.payloads)
         run.profile = profiles.merged(run.profile, ready.profile)
@@ -143,12 +172,19 @@ class Pipeline:
         return (await session.execute(stored)).scalar_one()
 
     async def _store_records(
-        self, session: AsyncSession, run: Run, rows: list[dict[str, Any]], now: datetime
+        self,
+        session: AsyncSession,
+        run: Run,
+        found: Incoming,
+        origin: dict[str, Any],
+        now: datetime,
     ) -> None:
+        values = origin | {"created_at": now, "updated_at": now}
+        found = found.sharing(values)
         # What the source still has carries this run's id from now on; `succeed` marks the rest.
         touch, hopeful = self.full_refresh, self.all_new
-        done = await records.store(session, run.source, rows, now, touch=touch, hopeful=hopeful)
-        self.all_new = done.inserted == len(rows)
+        done = await records.store(session, run.source, found, now, touch=touch, hopeful=hopeful)
+        self.all_new = done.inserted == len(found.ids)
         run.records_inserted += done.inserted
         run.records_updated += done.updated
         run.records_unchanged += done.unchanged
@@ -186,11 +222,14 @@ class Pipeline:
         if self.full_refresh:
             result["records_deleted"] = await self._mark_vanished(session, run)
         await self._keep_calls(session, run)
+        await incremental.keep(session, run, self.increment)
         service.end_run(session, run, RunStatus.success)
+        await indexing.enqueue(session)
         await anomalies.record(session, run)
         return result
 
     async def _keep_calls(self, session: AsyncSession, run: Run) -> None:
+        self.drill.tell_unreached()
         await events.keep(session, self.run_id, self.calls)
         if self.calls.unchanged:
             run.profile = {"not_modified": True}
@@ -215,12 +254,19 @@ def normaliser_of(spec: Spec, let_in: frozenset[str] | None = None) -> Normalise
     return Normaliser(spec.name, mapping, keys, convert, let_in)
 
 
-async def run(work: Work, run_id: str, full_refresh: bool) -> dict[str, Any]:
+async def run(
+    work: Work,
+    run_id: str,
+    full_refresh: bool,
+    inject: Sequence[str],
+    made: type[Pipeline] = Pipeline,
+) -> dict[str, Any]:
     async with attempt(work, run_id):
-        begun = await work.step(lambda s: begin(s, work, run_id, full_refresh))
+        begun = await work.step(lambda s: begin(s, work, run_id, full_refresh, made))
         if isinstance(begun, dict):
             return begun
         pipeline, position = begun
+        pipeline.drill = await injection.take_up(work, run_id, inject, pipeline.calls)
         return await pipeline.load(position)
 
 
@@ -243,7 +289,7 @@ async def attempt(work: Work, run_id: str) -> AsyncIterator[None]:
 
 
 async def begin(
-    session: AsyncSession, work: Work, run_id: str, full_refresh: bool
+    session: AsyncSession, work: Work, run_id: str, full_refresh: bool, made: type[Pipeline]
 ) -> tuple[Pipeline, Position | None] | dict[str, Any]:
     """The pipeline, and where an earlier attempt at this run got to.
 
@@ -255,18 +301,25 @@ async def begin(
     spec = service.spec_of(await service.hold_source(session, current.source))
     await reopen(session, current)
     checkpoint = await session.scalar(select(Checkpoint).filter_by(source=current.source))
-    resumed = checkpoint is not None and checkpoint.run_id == run_id
-    if not resumed:
+    stopped = checkpoint if checkpoint and checkpoint.run_id == run_id else None
+    resumed = stopped is not None and incremental.fits(stopped.position, spec)
+    # What an earlier attempt has stored stays in the history, and so do its numbers.
+    if not resumed and not made.keeps:
         current.batches = current.records_processed = current.records_failed = 0
         current.records_inserted = current.records_updated = current.records_unchanged = 0
         current.profile = {}
-    known = calls.take_known(checkpoint, spec.model_dump())
+    known = calls.take_known(checkpoint, spec.model_dump()) if made.keeps else {}
     words = f"Goes on after batch {current.batches}." if resumed else "Started."
     events.record(session, run_id, "started", words, attempt=work.claim.attempt)
     service.announce(session, current)
     position = checkpoint.position if checkpoint and resumed else None
     let_in = await drift.fields_let_in(session, spec.name, spec.schema_policy, run_id)
-    return Pipeline(work, current, spec, full_refresh, let_in, known), position
+    increment = incremental.take_up(spec, checkpoint, current, full_refresh, position)
+    if increment and increment.asks:  # Another question each time: its answers are no versions.
+        known = {}
+    pipeline = made(work, current, spec, full_refresh, let_in, known)
+    pipeline.increment = increment
+    return pipeline, position
 
 
 def result_of(run: Run) -> dict[str, Any]:
@@ -296,5 +349,6 @@ async def end(work: Work, run_id: str, status: RunStatus, error: str) -> None:
         await jobs.renew(session, work.claim, work.resources.settings.job_lease_seconds)
         if found := await session.get(Run, run_id):
             service.end_run(session, found, status, error)
+            await indexing.enqueue(session)
 
     await work.resources.database.write(write)

@@ -9,25 +9,33 @@ import msgspec
 
 from astralytiq.core.errors import Invalid
 from astralytiq.core.jobs import Transient
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
-from astralytiq.engines.etl.normalise import Normalised, as_object, refuse_deep
+from astralytiq.engines.etl.batch import Normalised, normalised
+from astralytiq.engines.etl.columns import rows_of
+from astralytiq.engines.etl.normalise import as_object, refuse_deep
 
-from . import extract
+from . import extract, secrets
+from .calls import Calls
+from .downloads import BEGINNING
 from .pipeline import normaliser_of
-from .service import Spec, refuse_unsafe
+from .placeholders import filled
+from .service import Spec, find_source, may_change, refuse_unsafe, spec_of
 
 SECONDS = 20.0
 MOST_BYTES = 1 << 20
 REPLACED = "A later record of these has the same primary key: a run keeps that one."
 
 
-async def preview(settings: Settings, spec: Spec, limit: int) -> dict[str, Any]:
+async def preview(resources: Resources, actor: Actor, spec: Spec, limit: int) -> dict[str, Any]:
     """What a run would make of the first `limit` records, read as a run reads them."""
-    refuse_unsafe(settings, spec)
+    refuse_unsafe(resources.settings, spec)
+    calls = await allowed(resources, actor, spec)
     first = spec.model_copy(update={"batch_size": limit})
     try:
         async with asyncio.timeout(SECONDS):
-            payloads = await read(settings, first, limit)
+            payloads = await read(resources.settings, first, limit, calls)
     except TimeoutError:
         raise Invalid(
             f"The source gave no {limit} records within {SECONDS:g} s: ask for fewer, "
@@ -35,13 +43,24 @@ async def preview(settings: Settings, spec: Spec, limit: int) -> dict[str, Any]:
         ) from None
     except Transient as trouble:
         raise Invalid(f"{trouble} Try again when the source is up.") from None
-    normalised = await asyncio.to_thread(normaliser_of(spec).batch, payloads)
-    return {"source": spec.name, "records": side_by_side(payloads, normalised)}
+    made = await asyncio.to_thread(normalised, normaliser_of(spec), payloads)
+    return {"source": spec.name, "records": side_by_side(payloads, made)}
 
 
-async def read(settings: Settings, spec: Spec, limit: int) -> list[Any]:
+async def allowed(resources: Resources, actor: Actor, spec: Spec) -> Calls:
+    """With the secret that the source refers to, if `actor` may send it there."""
+    keys = resources.settings.signing_keys
+    async with resources.database.reading() as session:
+        known = await find_source(session, spec.name)
+        before = spec_of(known) if known and may_change(actor, known) else None
+        await secrets.refuse_unusable(session, actor, spec, before)
+    return Calls(secret=await secrets.revealed(resources.database, keys, spec))
+
+
+async def read(settings: Settings, spec: Spec, limit: int, calls: Calls) -> list[Any]:
     payloads: list[Any] = []
-    async with aclosing(extract.batches(settings, spec, None)) as found:
+    first = filled(spec, spec.cursor_start)
+    async with aclosing(extract.batches(settings, first, None, calls, BEGINNING)) as found:
         async for batch in found:
             payloads += batch.payloads
             if len(payloads) >= limit:
@@ -73,9 +92,10 @@ def shown(raw: dict[str, Any]) -> dict[str, Any] | None:
     return raw
 
 
-def side_by_side(payloads: Sequence[Any], normalised: Normalised) -> list[dict[str, Any]]:
-    records = {record.pop("raw_position"): record for record in normalised.records}
-    reasons = {reject.position: reject.reason for reject in normalised.rejects}
+def side_by_side(payloads: Sequence[Any], made: Normalised) -> list[dict[str, Any]]:
+    rows = rows_of(made.records, made.size)
+    records = {record.pop("raw_position"): record for record in rows}
+    reasons = {reject.position: reject.reason for reject in made.rejects}
     return [
         {
             "raw": shown(as_object(payload)),

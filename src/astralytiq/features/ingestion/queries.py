@@ -1,60 +1,17 @@
-"""Reads that span many rows: the page of records, statistics, rejects."""
+"""Reads that span many rows: statistics, rejects. Pages of records: searching.py."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.errors import Invalid, NotFound
+from astralytiq.core.errors import NotFound
 
 from . import service
 from .models import DataRecord, Reject, RejectStatus, Run, RunStatus
 from .schemas import RunInStats, SourceStats, Stats
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What records are asked for: from `*_after` and `updated_since` on, up to `*_before`."""
-
-    source: str | None = None
-    category: str | None = None
-    entity_id: str | None = None
-    published_after: datetime | None = None
-    published_before: datetime | None = None
-    updated_since: datetime | None = None
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        asked = (
-            (self.source, DataRecord.source.__eq__),
-            (self.category, DataRecord.category.__eq__),
-            (self.entity_id, DataRecord.entity_id.__eq__),
-            (self.published_after, DataRecord.published_at.__ge__),
-            (self.published_before, DataRecord.published_at.__lt__),
-            (self.updated_since, DataRecord.updated_at.__ge__),
-        )
-        return [compare(value) for value, compare in asked if value is not None]
-
-
-async def page_of_records(
-    session: AsyncSession, filters: Filters, limit: int, offset: int, cursor: int | None
-) -> tuple[Sequence[DataRecord], int, str | None]:
-    """Records in the order of their ids, how many match, and the cursor of the next page."""
-    if cursor is not None and offset:
-        raise Invalid("Give 'cursor' or 'offset', not both.")
-    matching = select(DataRecord).where(DataRecord.deleted_at.is_(None), *filters.conditions())
-    if filters == Filters(source=filters.source):
-        total = await service.count_records(session, filters.source)
-    else:
-        counted = matching.with_only_columns(func.count(DataRecord.id))
-        total = await session.scalar(counted) or 0
-    query = matching.where(DataRecord.id > cursor) if cursor is not None else matching
-    query = query.order_by(DataRecord.id).limit(limit + 1).offset(offset)
-    found = (await session.scalars(query)).all()
-    following = str(found[limit - 1].id) if len(found) > limit else None
-    return found[:limit], total, following
 
 
 async def get_record(session: AsyncSession, record_id: int) -> DataRecord:
@@ -86,14 +43,15 @@ async def list_rejects(
 
 
 async def stats(session: AsyncSession, limit: int) -> Stats:
-    """Sums over all runs, and the newest `limit` of them."""
+    """Sums over all runs but dry ones, and the newest `limit` of them."""
     counters = (
         Run.records_processed, Run.records_inserted, Run.records_updated, Run.records_failed
     )  # fmt: skip
     sums: list[Any] = [func.coalesce(func.sum(counter), 0) for counter in counters]
-    processed, inserted, updated, failed = (await session.execute(select(*sums))).one()
+    totals = select(*sums).where(Run.dry_run.is_(False))
+    processed, inserted, updated, failed = (await session.execute(totals)).one()
     last = await service.last_run(session)
-    runs, _ = await service.list_runs(session, None, limit, 0)
+    runs, _ = await service.list_runs(session, None, limit, 0, stored=True)
     return Stats(
         last_run_id=last.run_id if last else None,
         total_records_processed=processed,
@@ -109,7 +67,7 @@ async def stats(session: AsyncSession, limit: int) -> Stats:
 
 
 async def last_failure(session: AsyncSession) -> datetime | None:
-    query = select(Run.end_time).where(Run.status == RunStatus.failed)
+    query = select(Run.end_time).where(Run.status == RunStatus.failed, Run.dry_run.is_(False))
     return await session.scalar(query.order_by(Run.end_time.desc()).limit(1))
 
 
@@ -123,7 +81,7 @@ async def stats_by_source(
         func.max(Run.run_id).label("last_run_id"),  # ids are in the order of their making
         *(total.label(name) for total, name in zip(sums, names, strict=True)),
     ]
-    grouped = select(*columns).group_by(Run.source).subquery()
+    grouped = select(*columns).where(Run.dry_run.is_(False)).group_by(Run.source).subquery()
     query = select(grouped, Run.start_time, Run.status).join(
         Run, Run.run_id == grouped.c.last_run_id
     )

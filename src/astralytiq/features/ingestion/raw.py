@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.engines.etl.faults import Bent
 from astralytiq.engines.etl.normalise import Broken
 from astralytiq.engines.etl.packing import packed, unpacked
 
@@ -19,7 +20,13 @@ RAW_TABLES: dict[str, type[RawPayload]] = {"api": RawApi, "csv": RawCsv, "rss": 
 
 def closed(payloads: Sequence[Any]) -> bytes:
     """Whatever is broken stands as a list of its reason and payload: the others are objects."""
-    return packed([[p.reason, p.payload] if isinstance(p, Broken) else p for p in payloads])
+    return packed([as_came(payload) for payload in payloads])
+
+
+def as_came(payload: Any) -> Any:
+    if isinstance(payload, Bent):
+        return payload.payload
+    return [payload.reason, payload.payload] if isinstance(payload, Broken) else payload
 
 
 def opened(payload: bytes) -> list[Any]:

@@ -13,6 +13,7 @@ import msgspec
 from astralytiq.core.budgets import Pace
 from astralytiq.core.errors import Invalid
 from astralytiq.core.http import Fetched, Fetcher, Patience, Request, origin, parsed, shown
+from astralytiq.core.jobs import Transient
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.normalise import Broken
 from astralytiq.engines.etl.paging import Page, Paging
@@ -20,6 +21,7 @@ from astralytiq.engines.etl.paths import records_in
 
 from .batches import Batch, Position
 from .calls import Calls
+from .checks import KEPT
 from .schemas import ApiSource, Auth, WebSource
 
 Result = TypeVar("Result")
@@ -29,13 +31,13 @@ async def api_batches(
     settings: Settings, source: ApiSource, position: Position | None, calls: Calls
 ) -> AsyncIterator[Batch]:
     paging = Paging(**source.pagination.model_dump())
-    at = position or {"page": paging.first(), "row": 0, "digest": ""}
+    at: Position = {"page": paging.first(), "row": 0, "digest": ""} | (position or {})
     page: Page | None = at["page"]
-    before, calls.page = "", at.get("number", 1)
+    before, calls.page = at.get("before", ""), at.get("number", 1)
     # Of several pages the first may be unchanged and the others not.
     asks_if_changed = source.method == "GET" and paging.style == "none" and position is None
     async with fetcher_of(settings, source, calls) as fetcher:
-        headers, params = signed(settings, source)
+        headers, params = signed(settings, source, calls.secret)
         headers |= calls.conditions(source.url) if asks_if_changed else {}
         while page is not None:
             answer = await ask(fetcher, source, paging, page, headers, params)
@@ -48,7 +50,9 @@ async def api_batches(
             following = next_page(source, paging, page, answer, found)
             # A page that has changed since it was counted is read from its top.
             done = at["row"] if found.digest == at["digest"] else 0
-            for batch in slices(found, page, following, done, source.batch_size, calls.page):
+            for batch in slices(
+                found, page, following, done, source.batch_size, calls.page, before
+            ):
                 yield batch
             page, before = following, found.digest
             at = {"row": 0, "digest": ""}
@@ -62,6 +66,7 @@ def fetcher_of(settings: Settings, source: WebSource, calls: Calls) -> Fetcher:
         patience=Patience(source.retry.attempts, source.retry.max_seconds),
         pace=Pace(limit.requests, limit.per_seconds) if limit else None,
         watcher=calls,
+        transport=calls.transport(),
     )
 
 
@@ -74,12 +79,14 @@ class Opened:
     digest: str
 
 
-def signed(settings: Settings, source: WebSource) -> tuple[dict[str, str], dict[str, Any]]:
-    """Headers and parameters with the secret, read where it is used and kept nowhere."""
+def signed(
+    settings: Settings, source: WebSource, kept: str
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and parameters with the secret, `kept` by us or read here from the environment."""
     headers, params = dict(source.headers), dict(source.params)
     if source.auth is None:
         return headers, params
-    secret = secret_of(settings, source.auth)
+    secret = secret_of(settings, source.auth, kept)
     match source.auth.type:
         case "bearer":
             headers["Authorization"] = f"Bearer {secret}"
@@ -93,10 +100,10 @@ def signed(settings: Settings, source: WebSource) -> tuple[dict[str, str], dict[
     return headers, params
 
 
-def secret_of(settings: Settings, auth: Auth) -> str:
+def secret_of(settings: Settings, auth: Auth, kept: str) -> str:
     name = auth.secret.removeprefix("env:")
     refuse_unlisted(settings, auth)
-    secret = os.environ.get(name, "").strip()
+    secret = kept or os.environ.get(name, "").strip()
     if not secret:
         raise Invalid(
             f"The environment variable {name!r} is not set where jobs run: set it there, "
@@ -108,7 +115,7 @@ def secret_of(settings: Settings, auth: Auth) -> str:
 
 
 def refuse_unlisted(settings: Settings, auth: Auth | None) -> None:
-    if auth and settings.production:
+    if auth and settings.production and not auth.secret.startswith(KEPT):
         name = auth.secret.removeprefix("env:")
         if name not in settings.source_secrets:
             raise Invalid(f"SOURCE_SECRETS does not list {name!r}: have an admin add it.")
@@ -170,23 +177,32 @@ def next_page(
 
 
 def slices(
-    found: Opened, page: Page, following: Page | None, done: int, size: int, number: int
+    found: Opened,
+    page: Page,
+    following: Page | None,
+    done: int,
+    size: int,
+    number: int,
+    before: str,
 ) -> list[Batch]:
     """The page's records from `done` on; only its last batch moves on to the following page."""
     total = len(found.records)
     made = []
     for at in range(done, total, size):
         end = min(at + size, total)
-        position = {"page": following, "row": 0, "digest": "", "number": number + 1}
+        position: Position = {"page": following, "number": number + 1, "before": found.digest}
+        position |= {"row": 0, "digest": ""}
         if end < total:
-            position = {"page": page, "row": end, "digest": found.digest, "number": number}
+            position = {"page": page, "number": number, "before": before}
+            position |= {"row": end, "digest": found.digest}
         made.append(Batch(found.records[at:end], position, 0.0))
     return made
 
 
 def refuse_repetition(source: ApiSource, found: Opened, before: str) -> None:
+    """What belongs in its place is hidden by it; a later attempt may be answered better."""
     if found.records and found.digest == before:
-        raise Invalid(
+        raise Transient(
             f"{shown(parsed(source.url))} answers the same page again and again: "
             "check pagination.param."
         )

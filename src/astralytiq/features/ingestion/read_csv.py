@@ -11,6 +11,7 @@ from astralytiq.engines.etl.csv_rows import CsvRows, Written
 
 from . import files
 from .batches import Batch, Position
+from .files import SourceFile
 from .schemas import CsvSource
 
 
@@ -21,10 +22,16 @@ class CsvReader:
     names them all.
     """
 
-    def __init__(self, source: CsvSource, roots: Sequence[Path], position: Position | None) -> None:
+    def __init__(
+        self,
+        source: CsvSource,
+        roots: Sequence[Path],
+        position: Position | None,
+        downloaded: SourceFile | None = None,
+    ) -> None:
         self._source = source
         self._written = Written(source.encoding, source.delimiter, source.quote, source.header)
-        self._files = files.find(source.path, roots)
+        self._files = [downloaded] if downloaded else files.find(source.path or "", roots)
         self._sizes = [file.path.stat().st_size for file in self._files]
         self._at = 0
         self._faults: list[str] = []
@@ -79,7 +86,7 @@ class CsvReader:
     def _open(self) -> CsvRows:
         self._binary = binary = self._files[self._at].open()
         seen = os.fstat(binary.fileno())
-        self._stamp = [seen.st_size, seen.st_mtime_ns]
+        self._stamp = [seen.st_size, self._files[self._at].digest or seen.st_mtime_ns]
         self._rows = CsvRows(unpacked(binary), self._written)
         return self._rows
 

@@ -26,7 +26,7 @@ async def rss_batches(
     settings: Settings, source: RssSource, position: Position | None, calls: Calls
 ) -> AsyncIterator[Batch]:
     async with fetcher_of(settings, source, calls) as fetcher:
-        headers, params = signed(settings, source)
+        headers, params = signed(settings, source, calls.secret)
         headers = {"accept": ACCEPT} | {name.lower(): value for name, value in headers.items()}
         headers |= {} if position else calls.conditions(source.url)
         answer = await fetcher.fetch(source.url, Request(headers=headers), params)

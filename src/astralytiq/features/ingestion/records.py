@@ -4,19 +4,34 @@ One look tells them apart, by source_id and content hash. Only one run of a sour
 so that nobody writes between the look and the store; the unique key is the last guard.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, case, func, insert, literal, select, update
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    String,
+    Text,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import bulk
 from astralytiq.core.db import to_json, utc_now
+from astralytiq.core.rows import Rows, rows_of
+from astralytiq.engines.etl.columns import Columns, transposed
 
+from . import indexing
 from .models import DataRecord, RecordCount, RecordVersion
 
 Row = dict[str, Any]
@@ -38,44 +53,77 @@ class Stored:
     unchanged: int
 
 
+@dataclass(frozen=True)
+class Incoming:
+    """Records to be stored, of one source, and each with a source_id of its own."""
+
+    ids: Sequence[str]
+    hashes: Sequence[str]
+    rows: Rows
+
+    def sharing(self, values: Mapping[str, Any]) -> "Incoming":
+        return replace(self, rows=self.rows.sharing(values))
+
+
+def incoming(columns: Columns, *, for_sqlite: bool) -> Incoming:
+    table: Any = DataRecord.__table__
+    rows = rows_of(table, columns, for_sqlite=for_sqlite)
+    return Incoming(columns.get("source_id", ()), columns.get("content_hash", ()), rows)
+
+
+async def store_rows(
+    session: AsyncSession, source: str, rows: Sequence[Row], now: datetime
+) -> Stored:
+    found = incoming(transposed(rows), for_sqlite=bulk.is_sqlite(session))
+    return await store(session, source, found, now, touch=False)
+
+
 async def store(
     session: AsyncSession,
     source: str,
-    rows: Sequence[Row],
+    found: Incoming,
     now: datetime,
     *,
     touch: bool,
     hopeful: bool = False,
 ) -> Stored:
-    """All of `rows` have one source, and each a source_id of its own.
+    """`touch` also writes on unchanged records that this run saw them, and where.
 
-    `touch` also writes on unchanged records that this run saw them, and where. `hopeful` spares a
-    first load the look: all rows are inserted; if one is there already, they are told apart.
+    `hopeful` spares a first load the look: all rows are inserted; if one is there already, they are
+    told apart.
     """
-    table: Any = DataRecord.__table__
+    ids, rows = found.ids, found.rows
+    if not ids:
+        return Stored(0, 0, 0)
+    before = await indexing.last_id(session, source)
     if hopeful and await all_new(session, rows):
-        await count(session, source, len(rows))
-        return Stored(len(rows), 0, 0)
-    known = await look(session, source, [row["source_id"] for row in rows])
-    fresh = [row for row in rows if row["source_id"] not in known]
-    stored = [row for row in rows if row["source_id"] in known] if known else []
-    changed = [row for row in stored if known[row["source_id"]] != row["content_hash"]]
-    await bulk.append(session, table, fresh)
-    await keep_versions(session, source, changed, now)
-    await bulk.upsert(session, table, changed, key=KEY, content="content_hash", keep=MADE)
-    unchanged = len(stored) - len(changed)
+        await indexing.note_added(session, source, before)
+        await count(session, source, len(ids))
+        return Stored(len(ids), 0, 0)
+    known = await look(session, source, ids)
+    hashes = list(map(known.get, ids))
+    fresh = [at for at, stored in enumerate(hashes) if stored is None]
+    changed = [
+        at
+        for at, (stored, content) in enumerate(zip(hashes, found.hashes, strict=True))
+        if stored is not None and stored != content
+    ]
+    await bulk.append(session, rows.at(fresh))
+    await indexing.note_added(session, source, before)
+    await keep_versions(session, source, [ids[at] for at in changed], now)
+    await bulk.upsert(session, rows.at(changed), key=KEY, content="content_hash", keep=MADE)
     if touch:
         kept = MADE | {"updated_at"}
-        await bulk.upsert(session, table, stored, key=KEY, content="run_id", keep=kept)
-    await count(session, source, len(fresh) + list(known.values()).count(GONE))
-    return Stored(len(fresh), len(changed), unchanged)
+        stored = rows.at([at for at, content in enumerate(hashes) if content is not None])
+        await bulk.upsert(session, stored, key=KEY, content="run_id", keep=kept)
+    await count(session, source, len(fresh) + hashes.count(GONE))
+    return Stored(len(fresh), len(changed), len(ids) - len(fresh) - len(changed))
 
 
-async def all_new(session: AsyncSession, rows: Sequence[Row]) -> bool:
-    table: Any = DataRecord.__table__
+async def all_new(session: AsyncSession, rows: Rows) -> bool:
     try:
         async with session.begin_nested():
-            await bulk.append(session, table, rows)
+            await bulk.append(session, rows)
     except IntegrityError:
         return False
     return True
@@ -84,10 +132,13 @@ async def all_new(session: AsyncSession, rows: Sequence[Row]) -> bool:
 async def look(session: AsyncSession, source: str, source_ids: Sequence[str]) -> dict[str, str]:
     """The content hashes of those that are stored; GONE for those that had vanished."""
     shown = case((DataRecord.deleted_at.is_(None), DataRecord.content_hash), else_=literal(GONE))
-    query = select(DataRecord.source_id, shown).where(
+    # As one value: SQLite's driver would give the interpreter's lock away with each row.
+    as_object = func.json_group_object if bulk.is_sqlite(session) else func.json_object_agg
+    query = select(cast(as_object(DataRecord.source_id, shown), Text)).where(
         DataRecord.source == source, among(session, source_ids)
     )
-    return dict((await session.execute(query)).all())
+    found = await session.scalar(query)
+    return msgspec.json.decode(found, type=dict[str, str]) if found else {}
 
 
 def among(session: AsyncSession, source_ids: Sequence[str]) -> ColumnElement[bool]:
@@ -100,17 +151,17 @@ def among(session: AsyncSession, source_ids: Sequence[str]) -> ColumnElement[boo
 
 
 async def keep_versions(
-    session: AsyncSession, source: str, changed: Sequence[Row], now: datetime
+    session: AsyncSession, source: str, ids: Sequence[str], now: datetime
 ) -> None:
-    """Store what the changed records were until now."""
-    if not changed:
+    """Store what the records that change were until now."""
+    if not ids:
         return
-    ids = [row["source_id"] for row in changed]
     mine = (DataRecord.source == source, among(session, ids))
     names = ("id", *FIELDS, "extra", *ORIGIN, "updated_at", "deleted_at")
     query = select(*(getattr(DataRecord, name) for name in names)).where(*mine)
     versions = [version_of(source, row._mapping, now) for row in await session.execute(query)]
     await session.execute(insert(RecordVersion), versions)
+    await indexing.note_changed(session, [version["record_id"] for version in versions])
     back = update(DataRecord).where(*mine, DataRecord.deleted_at.is_not(None))
     # Without a hash, so that one that comes back as it was is written, too.
     await session.execute(
@@ -129,8 +180,7 @@ def version_of(source: str, row: Any, now: datetime) -> Row:
 async def count(session: AsyncSession, source: str, more: int) -> None:
     if not more:
         return
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    statement: Any = (sqlite if is_sqlite else postgresql).insert(RecordCount)
+    statement: Any = (sqlite if bulk.is_sqlite(session) else postgresql).insert(RecordCount)
     total = {"records": RecordCount.records + more}
     await session.execute(
         statement.values(source=source, records=more).on_conflict_do_update(
@@ -147,6 +197,7 @@ async def mark_vanished(session: AsyncSession, source: str, run_id: str) -> int:
         DataRecord.deleted_at.is_(None),
     )
     total = await session.scalar(select(func.count(DataRecord.id)).where(*gone)) or 0
+    await indexing.note_all(session, *gone)
     marked = update(DataRecord).where(*gone).values(deleted_at=utc_now())
     await session.execute(marked.execution_options(synchronize_session=False))
     await count(session, source, -total)

@@ -18,7 +18,7 @@ from astralytiq.core.jobs import Job, Transient
 from astralytiq.core.security import Actor
 from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, raw, records, service
+from . import drift, indexing, raw, records, service
 from .models import Reject, RejectStatus
 from .pipeline import normaliser_of
 from .records import Row
@@ -145,7 +145,8 @@ async def retry_of(session: AsyncSession, name: str, rejects: Sequence[Reject]) 
             made = await asyncio.to_thread(again, normaliser, payloads.payload, own)
         rows |= settle(own, made, now)
     kept = await raw.unreplaced(session, name, list(rows.values()), fetched)
-    await records.store(session, name, kept, now, touch=False)
+    await records.store_rows(session, name, kept, now)
+    await indexing.enqueue(session)
 
 
 def settle(rejects: Sequence[Reject], made: Made, now: datetime) -> dict[str, Row]:

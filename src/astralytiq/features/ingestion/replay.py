@@ -18,9 +18,12 @@ from astralytiq.core.db import new_id, utc_now
 from astralytiq.core.errors import Conflict, Invalid
 from astralytiq.core.executor import Work
 from astralytiq.core.security import Actor
-from astralytiq.engines.etl.normalise import Normalised, Normaliser
+from astralytiq.engines.etl import batch
+from astralytiq.engines.etl.batch import Normalised
+from astralytiq.engines.etl.columns import rows_of
+from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, limits, pipeline, raw, records, service
+from . import drift, indexing, limits, pipeline, raw, records, service
 from .models import Checkpoint, RawPayload, Reject, RejectStatus, Run, RunKind, RunStatus
 from .service import Spec
 
@@ -46,7 +49,7 @@ class Replay:
 
 async def start(session: AsyncSession, actor: Actor, name: str, since_run: str | None) -> Run:
     await service.close_abandoned_runs(session)
-    source = await service.get_source(session, name)
+    source = await service.hold_source(session, name)
     if since_run and (await service.get_run(session, since_run)).source != source.name:
         raise Invalid(f"Run {since_run} is another source's: name a run of {name!r}.")
     if running := await service.run_in_progress(session, name):
@@ -124,7 +127,11 @@ async def next_row(work: Work, replay: Replay, after: int) -> RawPayload | None:
 
 
 def normalised(replay: Replay, row: RawPayload) -> Normalised:
-    return replay.normaliser.batch(raw.opened(row.payload))
+    payloads = raw.opened(row.payload)
+    made = batch.normalised(replay.normaliser, payloads)
+    # What was erased stands there as null: it is no reject either.
+    left = [one for one in made.rejects if payloads[one.position] is not None]
+    return Normalised(made.records, left)
 
 
 async def store(replay: Replay, row: RawPayload, made: Normalised, session: AsyncSession) -> Run:
@@ -132,9 +139,12 @@ async def store(replay: Replay, row: RawPayload, made: Normalised, session: Asyn
     run = await session.get_one(Run, replay.run_id)
     now = utc_now()
     times = {"created_at": now, "updated_at": now}
-    rows = [one | times | {"run_id": run.run_id, "raw_id": row.id} for one in made.records]
+    rows = [
+        one | times | {"run_id": run.run_id, "raw_id": row.id}
+        for one in rows_of(made.records, made.size)
+    ]
     kept = await raw.unreplaced(session, run.source, rows, {row.id: row.created_at})
-    done = await records.store(session, run.source, kept, now, touch=False)
+    done = await records.store_rows(session, run.source, kept, now)
     run.batches += 1
     run.records_processed += row.record_count
     run.records_inserted += done.inserted
@@ -176,4 +186,5 @@ async def succeed(replay: Replay, session: AsyncSession) -> dict[str, Any]:
     await limits.refuse_nothing_but_rejects(session, run)
     limits.refuse_too_many_rejects(replay.spec.max_reject_ratio, run, enough=0)
     service.end_run(session, run, RunStatus.success)
+    await indexing.enqueue(session)
     return pipeline.result_of(run)

@@ -6,14 +6,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from astralytiq.core.schemas import Answer, Body
+from astralytiq.engines.etl import faults
+from astralytiq.engines.etl.cursor_values import Written
 from astralytiq.engines.etl.feeds import FEED_MAPPING
 
 from .checks import (
     HEADER_NAME,
     OUR_HEADERS,
+    asks_by_cursor,
+    comparable,
     distinct_names,
     expression,
     known_encoding,
+    known_fault,
+    known_lag,
     known_rule,
     one_delimiter,
     plain_body,
@@ -54,6 +60,24 @@ SchemaPolicy = Annotated[
 ]
 RejectRatio = Annotated[
     float, Field(ge=0, le=1, description="a run fails when a larger share of it is rejected")
+]
+CursorField = Annotated[
+    Name, Field(description="grows with each new or changed record: runs read what lies beyond")
+]
+CursorStart = Annotated[
+    Written,
+    Field(description="what lies before it is not read at all"),
+    AfterValidator(comparable),
+]
+CursorLag = Annotated[
+    str | int | float,
+    Field(description="read again so much before the bookmark: '10m' (s, m, h, d), or a number"),
+    AfterValidator(known_lag),
+]
+FaultAsked = Annotated[
+    str,
+    Field(max_length=40, json_schema_extra={"pattern": faults.PATTERN}),
+    AfterValidator(known_fault),
 ]
 Rule = Annotated[
     str,
@@ -126,17 +150,45 @@ class SourceFields(Body):
     batch_size: BatchSize = 5000
     schema_policy: SchemaPolicy = "evolve"
     max_reject_ratio: RejectRatio | None = None
+    cursor_field: CursorField | None = None
+    cursor_start: CursorStart | None = None
+    cursor_lag: CursorLag | None = None
+
+    @model_validator(mode="after")
+    def has_its_cursor_field(self) -> Self:
+        for name in ("cursor_start", "cursor_lag"):
+            if getattr(self, name) is not None and self.cursor_field is None:
+                raise ValueError(f"{name!r} needs 'cursor_field'")
+        return self
 
 
 class CsvSource(SourceFields):
+    """Files below SOURCE_ROOTS, or one that a web server has."""
+
     kind: Literal["csv"]
     path: Annotated[
-        str, Field(min_length=1, max_length=1000, description="a file or glob below SOURCE_ROOTS")
-    ]
+        str | None,
+        Field(min_length=1, max_length=1000, description="a file or glob below SOURCE_ROOTS"),
+    ] = None
+    url: Annotated[Url | None, Field(description="of a file, in place of a path")] = None
+    headers: Headers = Field(default_factory=dict)
+    params: Params = Field(default_factory=dict)
+    auth: Auth | None = None
+    rate_limit: RateLimit | None = None
+    retry: Retry = Field(default_factory=Retry)
     delimiter: Delimiter = ","
     quote: Annotated[Quote, Field(description="none: quotes are text like any other")] = '"'
     header: Header = True
     encoding: Encoding = "utf-8-sig"
+
+    @model_validator(mode="after")
+    def has_one_place(self) -> Self:
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give a path or a url, one of them")
+        asked = self.headers or self.params or self.auth or self.rate_limit
+        if self.path and (asked or self.retry != Retry()):
+            raise ValueError("headers, params, auth, rate_limit and retry need a url")
+        return self
 
 
 class RssSource(SourceFields):
@@ -178,8 +230,14 @@ class ApiSource(SourceFields):
             raise ValueError("a body needs method POST")
         return self
 
+    @model_validator(mode="after")
+    def knows_what_the_cursor_is(self) -> Self:
+        if self.cursor_field is None and asks_by_cursor(self.headers, self.params, self.body):
+            raise ValueError("'{cursor}' needs 'cursor_field'")
+        return self
 
-WebSource = ApiSource | RssSource
+
+WebSource = ApiSource | RssSource | CsvSource
 SourceSpec = Annotated[CsvSource | ApiSource | RssSource, Field(discriminator="kind")]
 source_spec: TypeAdapter[CsvSource | ApiSource | RssSource] = TypeAdapter(SourceSpec)
 
@@ -196,6 +254,9 @@ class SourceChange(Body):
     batch_size: BatchSize | None = None
     schema_policy: SchemaPolicy | None = None
     max_reject_ratio: RejectRatio | None = None
+    cursor_field: CursorField | None = None
+    cursor_start: CursorStart | None = None
+    cursor_lag: CursorLag | None = None
     path: str | None = None
     delimiter: Delimiter | None = None
     quote: Quote | None = None
@@ -237,6 +298,13 @@ class RunAsked(Body):
     full_refresh: Annotated[
         bool, Field(description="also drop the records that the source no longer has")
     ] = False
+    dry_run: Annotated[
+        bool, Field(description="store nothing, and tell what a run would have done")
+    ] = False
+    inject: Annotated[
+        list[FaultAsked],
+        Field(max_length=20, description="faults for the run to meet, each once, as a drill"),
+    ] = Field(default_factory=list)
 
 
 class RunRead(Answer):
@@ -245,6 +313,7 @@ class RunRead(Answer):
     job_id: str | None
     kind: Annotated[RunKind, Field(description="replay: of the payloads stored by earlier runs")]
     trigger: Annotated[str, Field(description="what began it: manual, schedule or retry")]
+    dry_run: Annotated[bool, Field(description="its counts are of what it would have done")]
     status: RunStatus
     start_time: datetime
     end_time: datetime | None
@@ -299,6 +368,10 @@ class RecordRead(Answer):
 class DataPage(Answer):
     request_id: str | None
     total_count: int
+    total_is_capped: Annotated[bool, Field(description="there are more than `total_count`")]
+    index_pending: Annotated[
+        bool, Field(description="some records wait to be indexed: `q` does not find all words yet")
+    ]
     limit: int
     offset: int
     api_latency_ms: float

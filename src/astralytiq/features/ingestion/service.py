@@ -16,7 +16,7 @@ from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import events, files
+from . import events, files, indexing, injection, secrets
 from .models import (
     Checkpoint,
     DataRecord,
@@ -69,7 +69,7 @@ async def shown(session: AsyncSession, *sources: Source) -> list[dict[str, Any]]
 
 def refuse_unsafe(settings: Settings, spec: Spec) -> None:
     """What this installation does not let a source read. The run checks it once more."""
-    if isinstance(spec, CsvSource):
+    if isinstance(spec, CsvSource) and spec.path:
         files.refuse_outside(spec.path, settings.readable_roots)
     else:
         refuse_unlisted(settings, spec.auth)
@@ -115,6 +115,7 @@ async def list_sources(
 async def create_source(session: AsyncSession, actor: Actor, spec: Spec) -> Source:
     if await find_source(session, spec.name):
         raise Conflict(f"There is a source {spec.name!r} already: change it, or choose a name.")
+    await secrets.refuse_unusable(session, actor, spec)
     source = Source(name=spec.name, kind=SourceKind(spec.kind), owner_id=actor.id, config={})
     session.add(source)
     await fill(session, source, spec)
@@ -137,6 +138,7 @@ async def change_source(
 async def replace_source(
     session: AsyncSession, actor: Actor, source: Source, spec: Spec, fields: AbstractSet[str]
 ) -> Source:
+    await secrets.refuse_unusable(session, actor, spec, before=spec_of(source))
     await fill(session, source, spec)
     resource = f"source/{source.name}"
     audit.record(session, actor, "source.changed", resource, fields=sorted(fields))
@@ -190,6 +192,9 @@ async def delete_source(
     await close_abandoned_runs(session)
     if run := await run_in_progress(session, source.name):
         raise Conflict(f"Run {run.run_id} of this source is in progress: cancel it first.")
+    if records:
+        await indexing.note_all(session, DataRecord.source == source.name)
+        await indexing.enqueue(session)
     for table in (Checkpoint, SourceFields, *(BROUGHT if records else ())):
         await session.execute(delete(table).where(table.source == source.name))
     if records:  # A profile holds values of them.
@@ -212,25 +217,33 @@ async def start_run(
     name: str,
     full_refresh: bool = False,
     trigger: str = "manual",
+    inject: Sequence[str] = (),
+    dry_run: bool = False,
 ) -> Run:
     """Queue a run of the source, from its beginning. One source has one run at a time."""
     await close_abandoned_runs(session)
-    source = await get_source(session, name)
+    source = await hold_source(session, name)  # Of two at once the second can name the first's run.
     if not source.enabled:
         raise Conflict(f"The source {name!r} is disabled: enable it first.")
+    injection.refuse_impossible(spec_of(source), inject)
     if run := await run_in_progress(session, name):
         raise Conflict(
             f"Run {run.run_id} of {name!r} is in progress: wait for its end, or cancel it."
         )
-    run = Run(run_id=new_id(), source=name, trigger=trigger, full_refresh=full_refresh)
+    run = Run(
+        run_id=new_id(), source=name, trigger=trigger, full_refresh=full_refresh, dry_run=dry_run
+    )
     # What nobody asked for by hand is the business of the source's owner.
     owner_id = actor.id or source.owner_id
     job = await jobs.enqueue(
-        session, JOB, owner_id=owner_id, run_id=run.run_id, full_refresh=full_refresh
-    )
+        session, JOB, owner_id=owner_id, run_id=run.run_id, full_refresh=full_refresh,
+        inject=list(inject), dry_run=dry_run,
+    )  # fmt: skip
     run.job_id = job.id if job else None
     session.add(run)
-    audit.record(session, actor, "run.started", f"run/{run.run_id}", source=name)
+    more: dict[str, Any] = {"inject": list(inject)} if inject else {}
+    more |= {"dry_run": True} if dry_run else {}
+    audit.record(session, actor, "run.started", f"run/{run.run_id}", source=name, **more)
     await session.flush()
     announce(session, run)
     return run
@@ -269,9 +282,11 @@ async def get_run(session: AsyncSession, run_id: str) -> Run:
 
 
 async def list_runs(
-    session: AsyncSession, source: str | None, limit: int, offset: int
+    session: AsyncSession, source: str | None, limit: int, offset: int, *, stored: bool = False
 ) -> tuple[Sequence[Run], int]:
+    """With `stored` without the dry runs."""
     matching: Select[Run] = select(Run) if source is None else select(Run).filter_by(source=source)
+    matching = matching.where(Run.dry_run.is_(False)) if stored else matching
     total = await session.scalar(select(func.count()).select_from(matching.subquery())) or 0
     query = matching.order_by(Run.run_id.desc()).limit(limit).offset(offset)
     return (await session.scalars(query)).all(), total
@@ -307,6 +322,8 @@ async def close_abandoned_runs(session: AsyncSession) -> list[Run]:
             session, run, RunStatus.cancelled if cancelled else RunStatus.failed,
             error or ("Stopped on request." if cancelled else "Its job ended without a word."),
         )  # fmt: skip
+    if found:
+        await indexing.enqueue(session)
     await session.flush()
     return [run for run, _, _ in found]
 
@@ -375,4 +392,5 @@ async def count_records(session: AsyncSession, source: str | None) -> int:
 
 
 async def last_run(session: AsyncSession) -> Run | None:
-    return await session.scalar(select(Run).order_by(Run.run_id.desc()).limit(1))
+    query = select(Run).where(Run.dry_run.is_(False)).order_by(Run.run_id.desc())
+    return await session.scalar(query.limit(1))

@@ -1,21 +1,69 @@
 """Commands for runs and what they rejected."""
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astralytiq.terminal import AsJson, connected, examples, group, show, show_json, show_one
+from astralytiq.terminal import (
+    AsJson,
+    connected,
+    examples,
+    follow,
+    group,
+    show,
+    show_json,
+    show_one,
+)
 
 if TYPE_CHECKING:
     from astralytiq.client import Client
 
 etl = group("etl", "Ingestion runs and what they rejected.")
 
+FullRefresh = Annotated[
+    bool, typer.Option("--full-refresh", help="Also drop records the source no longer has.")
+]
 RUN_COLUMNS = (
     "run_id", "source", "status", "records_processed", "records_inserted",
     "records_updated", "records_failed", "duration_ms",
 )  # fmt: skip
+
+
+@etl.command("run")
+@examples(
+    """
+    astralytiq etl run orders
+    astralytiq etl run orders --inject http500@page:2 --inject timeout@page:3
+    astralytiq etl run meters --inject crash@batch:1
+    """
+)
+def run_source(
+    context: typer.Context,
+    name: str,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND@UNIT:N",
+            help="A fault for the run to meet once, as a drill: crash@batch:N; timeout, http429, "
+            "http500, truncate, duplicate or reorder@page:N; corrupt@record:N. Repeatable; refused "
+            "in production.",
+        ),
+    ] = None,
+    full_refresh: FullRefresh = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a source to its end, also through injected faults; exit code 1 if it failed."""
+    asked = {"full_refresh": full_refresh, "inject": inject or []}
+    with connected(context) as client:
+        run = finished(client, client.post(f"/sources/{name}/run", json=asked))
+        show_one(run, as_json=as_json)
+
+
+def finished(client: "Client", run: dict[str, Any]) -> dict[str, Any]:
+    follow(client, run["job_id"], f"run of {run['source']}")
+    found: dict[str, Any] = client.get(f"/etl/runs/{run['run_id']}")
+    return found
 
 
 @etl.command("runs")

@@ -12,13 +12,12 @@ from astralytiq.terminal import (
     connected,
     examples,
     fail,
-    follow,
     group,
     show,
     show_one,
 )
 
-from .runs import RUN_COLUMNS
+from .runs import RUN_COLUMNS, FullRefresh, finished
 
 if TYPE_CHECKING:
     from astralytiq.client import Client
@@ -47,6 +46,7 @@ def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> N
 @examples(
     """
     astralytiq source add meters --csv 'meters-*.csv' --key id
+    astralytiq source add prices --csv https://example.org/prices.csv.gz --key id
     astralytiq source add posts --api https://api.example.org/posts --key id
     astralytiq source add news --rss https://example.org/feed.xml
     astralytiq source add posts --from posts.json
@@ -55,7 +55,7 @@ def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> N
 def add_source(
     context: typer.Context,
     name: str,
-    csv: Annotated[str, typer.Option(help="A file or glob below SOURCE_ROOTS.")] = "",
+    csv: Annotated[str, typer.Option(help="A file or glob below SOURCE_ROOTS; or a URL.")] = "",
     api: Annotated[str, typer.Option(help="The address of a JSON API.")] = "",
     rss: Annotated[str, typer.Option(help="The address of a feed.")] = "",
     key: Annotated[list[str] | None, typer.Option(help="A field of the primary key.")] = None,
@@ -67,7 +67,8 @@ def add_source(
     """Register a source."""
     body: dict[str, Any] = {**read_fields(file), "name": name}
     if csv:
-        body |= {"kind": "csv", "path": csv}
+        at_server = csv.lower().startswith(("http://", "https://"))
+        body |= {"kind": "csv", "url" if at_server else "path": csv}
     if api:
         body |= {"kind": "api", "url": api}
     if rss:
@@ -116,30 +117,35 @@ def switch(context: typer.Context, name: str, enabled: bool, as_json: bool) -> N
     """
     astralytiq source run meters
     astralytiq source run meters posts
+    astralytiq source run meters --dry-run
     """
 )
 def run_source(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
-    full_refresh: Annotated[
-        bool, typer.Option("--full-refresh", help="Also drop records the source no longer has.")
+    full_refresh: FullRefresh = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Store nothing, and tell what a run would do.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read a source, or some one after the other, to the end; exit code 1 if it failed."""
-    asked = {"full_refresh": full_refresh}
+    asked = {"full_refresh": full_refresh, "dry_run": dry_run}
     with connected(context) as client:
         runs = [finished(client, client.post(f"/sources/{name}/run", json=asked)) for name in names]
+        for run in runs if dry_run else ():
+            foretell(client, run["run_id"])
         if len(runs) == 1:
             show_one(runs[0], as_json=as_json)
         else:
             show(runs, RUN_COLUMNS, as_json=as_json)
 
 
-def finished(client: "Client", run: dict[str, Any]) -> dict[str, Any]:
-    follow(client, run["job_id"], f"run of {run['source']}")
-    found: dict[str, Any] = client.get(f"/etl/runs/{run['run_id']}")
-    return found
+def foretell(client: "Client", run_id: str) -> None:
+    headers = {"Accept": "application/json"}
+    for event in client.get(f"/etl/runs/{run_id}/events", headers=headers):
+        if event["kind"] in ("would_reject", "drift", "dry_run"):
+            typer.echo(event["message"], err=True)
 
 
 @source.command("remove")

@@ -18,7 +18,8 @@ from astralytiq.core.web import (
     needs,
     room,
 )
-from astralytiq.features.ingestion import history, queries, service
+from astralytiq.features.ingestion import erasing, history, queries, searching, service
+from astralytiq.features.ingestion.erasing import Erased
 from astralytiq.features.ingestion.models import DataRecord
 from astralytiq.features.ingestion.schemas import (
     DataPage,
@@ -34,6 +35,7 @@ from .runs import RUNS, Runner, RunReader
 served = room("", "data")
 
 DataReader = Annotated[Actor, needs("data:read")]
+RecordEraser = Annotated[Actor, needs("sources:write")]
 
 
 @served.post("/etl/run", response_model=RunsAccepted, status_code=202)
@@ -63,9 +65,12 @@ def filters_asked(
     updated_since: Annotated[
         Moment | None, Query(description="stored or changed at this time or later")
     ] = None,
-) -> queries.Filters:
-    return queries.Filters(
-        source, category, entity_id, published_after, published_before, updated_since
+    q: Annotated[
+        str | None, Query(max_length=200, description="beginnings of words that must all be there")
+    ] = None,
+) -> searching.Filters:
+    return searching.Filters(
+        source, category, entity_id, published_after, published_before, updated_since, q
     )
 
 
@@ -73,7 +78,7 @@ def filters_asked(
 async def list_data(
     session: Session,
     actor: DataReader,
-    filters: Annotated[queries.Filters, Depends(filters_asked)],
+    filters: Annotated[searching.Filters, Depends(filters_asked)],
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
     offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
     cursor: Annotated[
@@ -81,21 +86,34 @@ async def list_data(
     ] = None,
 ) -> DataPage:
     began = time.perf_counter()
-    found, total, following = await queries.page_of_records(session, filters, limit, offset, cursor)
+    page = await searching.page_of_records(session, filters, limit, offset, cursor)
     return DataPage(
         request_id=request_id.get(),
-        total_count=total,
+        total_count=page.total,
+        total_is_capped=page.is_capped,
+        index_pending=page.index_pending,
         limit=limit,
         offset=offset,
         api_latency_ms=round((time.perf_counter() - began) * 1000, 3),
-        data=[RecordRead.model_validate(record) for record in found],
-        next_cursor=following,
+        data=[RecordRead.model_validate(record) for record in page.records],
+        next_cursor=page.following,
     )
 
 
 @served.get("/data/{record_id}", response_model=RecordRead)
 async def read_record(session: Session, actor: DataReader, record_id: Id) -> DataRecord:
     return await queries.get_record(session, record_id)
+
+
+@served.delete("/data/{record_id}", status_code=202)
+@charged_to("expensive")
+async def erase_record(
+    response: Response, house: House, actor: RecordEraser, record_id: Id
+) -> Erased:
+    """Erase the thing that this record is of, at all sources, and every payload it came from."""
+    erased = await erasing.erase(house, actor, record_id)
+    response.headers["Location"] = f"/api/v1/jobs/{erased.job_id}"
+    return erased
 
 
 @served.get("/data/{record_id}/raw")

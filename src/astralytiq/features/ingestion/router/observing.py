@@ -8,7 +8,15 @@ from fastapi.responses import StreamingResponse
 
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, PageAsked, Session, charged_to, describe_page, needs
+from astralytiq.core.web import (
+    House,
+    PageAsked,
+    Session,
+    charged_to,
+    describe_page,
+    identity_of,
+    needs,
+)
 from astralytiq.features.ingestion import anomalies, comparing, events, service
 from astralytiq.features.ingestion.anomalies import AnomalyRead
 from astralytiq.features.ingestion.comparing import Comparison
@@ -58,7 +66,10 @@ async def read_events(
         run = await service.get_run(session, run_id)
         if "application/json" in accept and STREAM not in accept:
             return await events.list_events(session, run_id, since)
+    reader = identity_of(request, actor)
+    events.refuse_more(house.settings, reader)
     told = events.stream(house.database, request.app.state.broadcast, run, since)
+    told = events.counted(reader, told)
     return StreamingResponse(told, media_type=STREAM, headers=events.UNBUFFERED)
 
 

@@ -17,7 +17,7 @@ from astralytiq.core.web import (
     refuse_stale,
     room,
 )
-from astralytiq.features.ingestion import applying, replay, service
+from astralytiq.features.ingestion import applying, injection, replay, service, uploads
 from astralytiq.features.ingestion import preview as previewing
 from astralytiq.features.ingestion.models import Run, Source
 from astralytiq.features.ingestion.proposals import PlanRead, PreviewRead, SourceList
@@ -84,7 +84,7 @@ async def preview_source(
     body: SourceSpec,
     limit: Annotated[int, Query(ge=1, le=50)] = 10,
 ) -> dict[str, Any]:
-    return await previewing.preview(house.settings, body, limit)
+    return await previewing.preview(house, actor, body, limit)
 
 
 @sources.get("/{name}", response_model=SourceRead)
@@ -115,6 +115,7 @@ async def change_source(
 @sources.delete("/{name}", status_code=204)
 async def delete_source(
     request: Request,
+    house: House,
     session: Session,
     actor: SourceWriter,
     name: str,
@@ -123,6 +124,8 @@ async def delete_source(
     source = await service.get_own(session, actor, name)
     refuse_stale(request, source)
     await service.delete_source(session, actor, source, records=records == "delete")
+    if records == "delete":
+        uploads.forget(session, house.settings, name)
 
 
 async def answer(response: Response, session: AsyncSession, source: Source) -> dict[str, Any]:
@@ -134,10 +137,18 @@ async def answer(response: Response, session: AsyncSession, source: Source) -> d
 @sources.post("/{name}/run", response_model=RunRead, status_code=202)
 @charged_to("expensive")
 async def run_source(
-    response: Response, session: Session, actor: Runner, name: str, body: RunAsked | None = None
+    response: Response,
+    house: House,
+    session: Session,
+    actor: Runner,
+    name: str,
+    body: RunAsked | None = None,
 ) -> Run:
     asked = body or RunAsked()
-    run = await service.start_run(session, actor, name, asked.full_refresh)
+    injection.refuse_in_production(house.settings, asked.inject)
+    run = await service.start_run(
+        session, actor, name, asked.full_refresh, inject=asked.inject, dry_run=asked.dry_run
+    )
     response.headers["Location"] = f"{RUNS}/{run.run_id}"
     return run
 

@@ -1,0 +1,152 @@
+"""A batch of payloads, normalised: column by column where they are alike, row by row where not.
+
+`Normaliser.one` is the definition of a record; columns find the same in half of the time. Rows
+that have other fields than the first of their slice, that nest what is mapped, or that cannot
+become records are looked at one by one, with their slice.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from astralytiq.engines.etl.columns import (
+    Columns,
+    converted,
+    moments,
+    rows_of,
+    taken,
+    texts,
+    transposed,
+)
+from astralytiq.engines.etl.normalise import (
+    FLAT,
+    LONGEST_ID,
+    MOMENT,
+    NUL,
+    Normaliser,
+    refuse_deep,
+    showable,
+)
+
+# So many rows stay in the processor's cache from the first step to the last: 4 µs a row, not 7.
+SLICE = 250
+canonical_lines = msgspec.json.Encoder(order="deterministic").encode_lines
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A payload that could not become a record; `position` counts from 0 within its batch."""
+
+    position: int
+    reason: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """What became of one batch; of records with one source_id only the last is left."""
+
+    records: Columns
+    rejects: list[Rejected]
+
+    @property
+    def size(self) -> int:
+        return len(self.records.get("source_id", ()))
+
+
+def normalised(normaliser: Normaliser, payloads: Sequence[Any]) -> Normalised:
+    records: Columns = {}
+    rejects: list[Rejected] = []
+    for start in range(0, len(payloads), SLICE):
+        part = payloads[start : start + SLICE]
+        columns = alike(normaliser, part, start) or one_by_one(normaliser, part, start, rejects)
+        for name, column in columns.items():
+            records.setdefault(name, []).extend(column)
+    return Normalised(last_of_each(records), rejects)
+
+
+def one_by_one(
+    normaliser: Normaliser, payloads: Sequence[Any], start: int, rejects: list[Rejected]
+) -> Columns:
+    records = []
+    for position, payload in enumerate(payloads, start):
+        try:
+            records.append(normaliser.one(payload) | {"raw_position": position})
+        except ValueError as fault:
+            rejects.append(Rejected(position, str(fault), showable(payload)))
+    return transposed(records)
+
+
+def alike(normaliser: Normaliser, payloads: Sequence[Any], start: int) -> Columns | None:
+    """The records of payloads with the same fields; None if they must be looked at one by one."""
+    if normaliser.nested or set(map(type, payloads)) != {dict}:
+        return None
+    names = tuple(payloads[0])
+    if set(map(tuple, payloads)) != {names}:
+        return None
+    found = dict(zip(names, zip(*map(dict.values, payloads), strict=True), strict=True))
+    try:
+        for column in found.values():
+            refuse_deep_values(column)
+        records = fields_of(normaliser, found, len(payloads))
+        hashes = content_hashes(records)
+        keys = keys_of(normaliser, payloads, found) or hashes
+    except ValueError:
+        return None
+    return records | {
+        "content_hash": hashes,
+        "source": [normaliser.source] * len(payloads),
+        "source_id": keys,
+        "entity_id": list(map(normaliser.entity_of, keys, records["url"])),
+        "raw_position": list(range(start, start + len(payloads))),
+    }
+
+
+def refuse_deep_values(column: Sequence[Any]) -> None:
+    if not FLAT.issuperset(map(type, column)):
+        for value in column:
+            refuse_deep({"": value})
+
+
+def fields_of(normaliser: Normaliser, found: Mapping[str, Sequence[Any]], size: int) -> Columns:
+    nothing = [None] * size
+    records: Columns = {}
+    for field, path in normaliser.paths.items():
+        form = moments if field == MOMENT else texts
+        records[field] = list(form(found[path])) if path in found else nothing
+    kept = {
+        name: converted(column, normaliser.convert)
+        for name, column in found.items()
+        if normaliser.keeps(name)
+    }
+    return records | {"metadata": rows_of(kept, size)}
+
+
+def content_hashes(records: Columns) -> list[str]:
+    content = canonical_lines(rows_of(records, len(records["metadata"])))
+    if NUL in content:
+        raise ValueError("may contain a NUL character")
+    return [sha256(line).hexdigest() for line in content.splitlines()]
+
+
+def keys_of(
+    normaliser: Normaliser, payloads: Sequence[Any], found: Mapping[str, Sequence[Any]]
+) -> list[str] | None:
+    if not normaliser.primary_key:
+        return None
+    column = found.get(normaliser.one_key or "", ())
+    kinds = set(map(type, column))
+    if kinds == {int}:
+        return list(map(str, column))
+    if kinds == {str} and min(map(len, column)) > 0 and max(map(len, column)) <= LONGEST_ID:
+        return list(column)
+    return list(map(normaliser.key_of, payloads))
+
+
+def last_of_each(records: Columns) -> Columns:
+    places = {key: place for place, key in enumerate(records.get("source_id", ()))}
+    few = len(places) < len(records.get("source_id", ()))
+    return taken(records, list(places.values())) if few else records
