@@ -30,7 +30,7 @@ from astralytiq.core.db import Database
 from astralytiq.core.security import Actor, Role, scopes_of
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.columns import transposed
-from astralytiq.features.ingestion import indexing
+from astralytiq.features.ingestion import indexing, records
 from astralytiq.features.ingestion.models import DataRecord, RecordCount, RecordWord
 
 GOAL_MS = 50.0
@@ -84,7 +84,8 @@ async def fill(database: Database, total: int) -> None:
         rows = await asyncio.to_thread(some_records, first, min(BATCH, total + 1 - first))
         columns = transposed(rows)
         async with database.transaction() as session:
-            await bulk.append(session, DataRecord.__table__, columns)  # type: ignore[arg-type]
+            found = records.incoming(columns, for_sqlite=database.is_sqlite)
+            await bulk.append(session, found.rows)
             last = await session.scalar(select(func.max(DataRecord.id))) or 0
             span = (indexing.segment_of(last - len(rows) + 1), indexing.segment_of(last) + 1)
             await indexing.note(session, range(*span))

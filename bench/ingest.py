@@ -1,9 +1,9 @@
 """Ingestion beside dlt and the raw store, in one run, on SQLite and PostgreSQL.
 
 A CSV of 1,000,000 rows x 10 columns, and 100,000 JSON records over local HTTP, 1,000 a page, with
-an API key. Ours is the full pipeline: raw payloads kept, validated, checkpointed, indexed, once. Its
-words are indexed after the run, by a job of their own, whose time stands beside it.
-Each load runs in a process of its own, which prints its rows a second and its peak of memory.
+an API key. Ours is the full pipeline: raw payloads kept, validated, checkpointed, indexed, once.
+Words are indexed after the run, by a job of their own, whose time stands beside it. Each load runs
+in a process of its own, which prints its rows a second and its peak of memory.
 
     python bench/ingest.py                          # ours and the limit of the store
     python bench/ingest.py --dlt                    # dlt too, in a virtual environment made for it

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import ClauseElement, Executable
@@ -25,6 +25,7 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from astralytiq import migrations, wiring
 from astralytiq.core import bulk
 from astralytiq.core.db import Database, utc_now
+from astralytiq.core.rows import rows_of
 from astralytiq.core.security import Actor, Role, scopes_of
 from astralytiq.features.accounts.models import User
 from astralytiq.features.projects.models import Member, Project, ProjectStatus
@@ -132,9 +133,8 @@ async def fill(database: Database, total: int) -> None:
 
 
 async def store(session: AsyncSession, table: Any, rows: list[dict[str, Any]]) -> None:
-    stage = await bulk.fill_stage(session, table, rows)
-    await session.execute(insert(table).from_select(list(rows[0]), select(stage)))
-    await bulk.empty(session, stage)
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    await bulk.append(session, rows_of(table, columns, for_sqlite=bulk.is_sqlite(session)))
 
 
 # Databases --------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from astralytiq.core.db import Database
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.storage import Storage
-from astralytiq.engines.etl.columns import transposed
 from astralytiq.engines.etl.postings import SIZE
 from astralytiq.features.ingestion import indexing, records, searching
 from astralytiq.features.ingestion.models import DataRecord, RecordNote, RecordWord
@@ -56,8 +55,7 @@ def row(source: str, key: str, **fields: Any) -> dict[str, Any]:
 async def put(database: Database, *rows: dict[str, Any]) -> None:
     """Rows of one source, as a batch stores them; nobody indexes them yet."""
     source = rows[0]["source"]
-    columns = transposed(rows)
-    await database.write(lambda s: records.store(s, source, columns, NOON, touch=False))
+    await database.write(lambda session: records.store_rows(session, source, rows, NOON))
 
 
 async def go_on_at(database: Database, record_id: int) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,10 @@ async def test_after_a_crash_it_goes_on_only_in_the_same_file(
     assert titles == ({"Ware"} if changed else {"Item"})
 
 
+def always(reply: Reply, asked: Asked) -> Reply:
+    return reply
+
+
 # What is refused ---------------------------------------------------------------------------------
 
 
@@ -204,7 +209,8 @@ async def test_a_file_over_the_limit_is_refused(
     monkeypatch.setitem(resources.settings.__dict__, "download_limit_mb", 1)
     large = b"id\n" + b"1\n" * (1 << 19)
     for at, measured in enumerate((True, False)):
-        with serving(lambda asked, measured=measured: Reply(large, measured=measured)) as server:
+        reply = Reply(large, measured=measured)
+        with serving(partial(always, reply)) as server:
             run = await ingest(f"large{at}", **source(server.url))
         assert (run["status"], run["records_processed"]) == ("failed", 0)
         assert "more than 1 MB" in run["error"]

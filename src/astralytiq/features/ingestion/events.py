@@ -5,7 +5,7 @@ A batch is no event, a run may have a million: how far it is comes from its broa
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -95,7 +95,7 @@ def refuse_more(settings: Settings, identity: str) -> None:
         )
 
 
-async def counted(identity: str, told: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def counted(identity: str, told: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     """Counts from the first byte to the last: a stream that is never begun holds no place."""
     OPEN[identity] += 1
     try:
