@@ -11,6 +11,7 @@ JOBS ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help install up demo down test chaos check format lint types contracts secrets audit bench lock
+.PHONY: ml-kmeans ml-decision-tree ml-random-forest
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -79,6 +80,15 @@ audit: install ## ask for known weaknesses of every locked package (needs pypi.o
 
 bench: install ## measure start, memory and help
 	$(BIN)/python bench/start.py
+
+ml-kmeans: install ## cluster a CSV file (ARGS="--data data.csv --clusters 3 --output results.csv")
+	@$(BIN)/python -m ml_core.kmeans $(or $(ARGS),--data data/sample_data.csv --clusters 3)
+
+ml-decision-tree: install ## train a tree on a CSV file (ARGS="--data data.csv --target class")
+	@$(BIN)/python -m ml_core.decision_tree $(or $(ARGS),--data data/sample_data.csv --target class)
+
+ml-random-forest: install ## train a forest on a CSV file (ARGS="--data data.csv --target class")
+	@$(BIN)/python -m ml_core.random_forest $(or $(ARGS),--data data/sample_data.csv --target class)
 
 lock: ## compile requirements.lock anew from pyproject.toml
 	$(UV) pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \

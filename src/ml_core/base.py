@@ -1,18 +1,23 @@
 """What every estimator shares: parameters in scikit-learn's manner, and a classifier's score."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ml_core.validation import NotFittedError
+from ml_core.conventions import NotFittedError, as_theirs, classifier_tags
+from ml_core.validation import check_feature_names, check_n_features, check_X, feature_names
 
 Params = dict[str, Any]
 
 
 class Estimator:
     """`__init__` stores its parameters unchanged; `fit` checks them and learns what ends in `_`."""
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
 
     @classmethod
     def _param_names(cls) -> list[str]:
@@ -45,19 +50,51 @@ class Estimator:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
         return f"{type(self).__name__}({shown})"
 
+    def check_params(self) -> None:
+        """Refuse wrong parameters, as `fit` will.
+
+        Raises
+        ------
+        ValueError
+            Naming the parameter, what it may be and what it is.
+        """
+        raise NotImplementedError
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What to save beside the parameters: facts for JSON, and arrays."""
+        raise NotImplementedError
+
+    def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over a saved state, trusting nothing in it."""
+        raise NotImplementedError
+
     def _check_is_fitted(self) -> None:
         if not hasattr(self, "n_features_in_"):
-            raise NotFittedError(
+            raise as_theirs(NotFittedError)(
                 f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with "
                 "appropriate arguments before using this estimator."
             )
+
+    def _learn_names(self, names: list[str] | None) -> None:
+        self.__dict__.pop("feature_names_in_", None)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _checked_as_in_fit(self, X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
+        """X as a matrix with the columns that `fit` saw."""
+        self._check_is_fitted()
+        fitted = getattr(self, "feature_names_in_", None)
+        seen = None if fitted is None else fitted.tolist()
+        check_feature_names(feature_names(X), seen, type(self).__name__)
+        matrix = check_X(X, keep_float32=keep_float32)
+        check_n_features(matrix, self.n_features_in_, self)
+        return matrix
 
 
 class Classifier(Estimator):
     """Turns class probabilities into labels and a score."""
 
     classes_: NDArray[Any]
-    n_features_in_: int
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         raise NotImplementedError
@@ -67,6 +104,9 @@ class Classifier(Estimator):
         best = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[best]
         return labels
+
+    def __sklearn_tags__(self) -> Any:
+        return classifier_tags()
 
     def score(
         self,

@@ -2,18 +2,16 @@
 
 import argparse
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.table import Table, read_table
+from ml_core.arguments import Parser, answer
+from ml_core.table import left_out_line, read_table
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
-
-BAD_INPUT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +22,16 @@ class Command:
     has_n_estimators: bool = False
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a wrong argument with one line instead of the usage and a line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (see --help)")
-
-
 def run(command: Command, argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 with one line on stderr."""
-    try:
-        options = vars(_parser(command).parse_args(argv))
-        report = _train_and_score(command, options)
-    except ValueError as error:
-        line = " ".join(str(error).split())
-        sys.stderr.write(f"{command.module}: {line}\n")
-        return BAD_INPUT
-    sys.stdout.write(report)
-    return 0
+    return answer(
+        command.module,
+        lambda: _train_and_score(command, vars(_parser(command).parse_args(argv))),
+    )
 
 
 def _parser(command: Command) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=f"python -m {command.module}",
         description=f"{command.title}: train on a part of a CSV file and score on both parts.",
     )
@@ -84,26 +70,18 @@ def _train_and_score(command: Command, options: dict[str, Any]) -> str:
     model = command.make(**options)
     model.check_params()
     table = read_table(path, target)
-    train, test = _train_and_test_rows(len(table.labels), test_size, options["random_state"])
-    model.fit(table.features[train], table.labels[train])
-    lines = [_summary(command.title, path, table), *_left_out(table)]
+    features, labels = np.array(list(table.features.values())).T, np.array(table.labels)
+    train, test = _train_and_test_rows(len(labels), test_size, options["random_state"])
+    model.fit(features[train], labels[train])
+    summary = (
+        f"{command.title} on {path}: {len(features)} rows, {features.shape[1]} features, "
+        f"{np.unique(labels).size} classes"
+    )
+    lines = [summary, *left_out_line(table.left_out)]
     for name, rows in (("Train", train), ("Test", test)):
-        accuracy = model.score(table.features[rows], table.labels[rows])
+        accuracy = model.score(features[rows], labels[rows])
         lines.append(f"{name} accuracy: {accuracy:.4f} ({rows.size} rows)")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _summary(title: str, path: str, table: Table) -> str:
-    n_rows, n_features = table.features.shape
-    n_classes = np.unique(table.labels).size
-    return f"{title} on {path}: {n_rows} rows, {n_features} features, {n_classes} classes"
-
-
-def _left_out(table: Table) -> list[str]:
-    if not table.left_out:
-        return []
-    reasons = ", ".join(f"{name} ({reason})" for name, reason in table.left_out.items())
-    return [f"Left out: {reasons}"]
 
 
 def _train_and_test_rows(

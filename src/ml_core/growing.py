@@ -1,4 +1,4 @@
-"""Growing one tree, depth first, from the root down (CART without pruning)."""
+"""Growing one tree, depth first, from the root down (CART)."""
 
 from dataclasses import dataclass, field
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.criteria import Criterion
+from ml_core.pruning import pruned
 from ml_core.splitting import Sample, Split, best_split, first_that_varies
 from ml_core.trees import LEAF, Tree
 
@@ -19,6 +20,7 @@ class Rules:
     min_samples_split: int
     min_samples_leaf: int
     features_per_node: int
+    ccp_alpha: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def grow(sample: Sample, rules: Rules, rng: np.random.Generator) -> Tree:
         nodes.turn_into_split(node, split, left, right)
         waiting.append((right, right_rows, depth + 1))
         waiting.append((left, left_rows, depth + 1))
-    return nodes.finished()
+    return pruned(nodes.finished(), rules.criterion, rules.ccp_alpha)
 
 
 def _class_counts(sample: Sample, rows: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -27,9 +27,10 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_core.base import Estimator
 from ml_core.decision_tree import DecisionTreeClassifier
+from ml_core.kmeans_estimator import KMeans
 from ml_core.random_forest import RandomForestClassifier
-from ml_core.tree_classifier import TreeClassifier
 from ml_core.trees import FOREST_ARRAYS
 
 # The first byte is not text and the line ends would not survive a transfer "as text".
@@ -43,13 +44,14 @@ _FOREST_DTYPES = dict(zip(FOREST_ARRAYS, ("<i4", "<f8", "<i4", "<i4", "<i8", "<i
 _TREE_DTYPES = {**_FOREST_DTYPES, "importances": "<f8"}
 
 # What a file may name as its class, with the arrays that class must find.
-_CLASSES: dict[str, tuple[type[TreeClassifier], dict[str, str]]] = {
+_CLASSES: dict[str, tuple[type[Estimator], dict[str, str]]] = {
     "DecisionTreeClassifier": (DecisionTreeClassifier, _TREE_DTYPES),
+    "KMeans": (KMeans, {"centres": "<f8", "labels": "<i4"}),
     "RandomForestClassifier": (RandomForestClassifier, _TREE_DTYPES),
 }
 
 
-def save(estimator: TreeClassifier, file: str | PathLike[str] | BinaryIO) -> None:
+def save(estimator: Estimator, file: str | PathLike[str] | BinaryIO) -> None:
     """Write a fitted estimator to a path or to a file open for writing bytes.
 
     Raises
@@ -66,7 +68,7 @@ def save(estimator: TreeClassifier, file: str | PathLike[str] | BinaryIO) -> Non
         file.write(content)
 
 
-def load(file: str | PathLike[str] | BinaryIO) -> TreeClassifier:
+def load(file: str | PathLike[str] | BinaryIO) -> Estimator:
     """Read an estimator from a path or from a file open for reading bytes.
 
     Raises
@@ -77,12 +79,14 @@ def load(file: str | PathLike[str] | BinaryIO) -> TreeClassifier:
     return loads(Path(file).read_bytes() if isinstance(file, str | PathLike) else file.read())
 
 
-def dumps(estimator: TreeClassifier) -> bytes:
+def dumps(estimator: Estimator) -> bytes:
     """A fitted estimator as bytes; raises what `save` raises."""
     name = type(estimator).__name__
     if name not in _CLASSES or type(estimator) is not _CLASSES[name][0]:
         raise ValueError(f"{name} has no file form; one of {sorted(_CLASSES)} has")
     facts, arrays = estimator._state()
+    if hasattr(estimator, "feature_names_in_"):
+        facts["feature_names"] = estimator.feature_names_in_.tolist()
     entries, payload = _packed(arrays, _CLASSES[name][1])
     header = {
         "class": name,
@@ -98,7 +102,7 @@ def dumps(estimator: TreeClassifier) -> bytes:
     return _PREFIX.pack(MAGIC, VERSION, len(text), digest) + text + payload
 
 
-def loads(content: bytes) -> TreeClassifier:
+def loads(content: bytes) -> Estimator:
     """The estimator that `dumps` gave these bytes for.
 
     Raises
@@ -114,10 +118,22 @@ def loads(content: bytes) -> TreeClassifier:
     if not isinstance(facts, dict):
         raise ValueError("the model's header has no facts")
     estimator._restore(facts, arrays)
+    if "feature_names" in facts:
+        estimator._learn_names(_restored_names(facts["feature_names"], estimator.n_features_in_))
     return estimator
 
 
+def _restored_names(saved: object, n_features: int) -> list[str]:
+    if not isinstance(saved, list) or not all(isinstance(name, str) for name in saved):
+        raise ValueError("the model's feature names are not text")
+    if len(saved) != n_features:
+        raise ValueError("the model does not name as many features as it has")
+    return saved
+
+
 def _plain(name: str, value: object) -> object:
+    if isinstance(value, np.ndarray | list | tuple) and np.asarray(value).dtype.kind in "fiu":
+        return np.asarray(value).tolist()
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is None or isinstance(plain, bool | int | float | str):
         return plain
@@ -183,14 +199,15 @@ def _check_payload(payload: bytes, expected: object) -> None:
         raise ValueError("the model's payload is damaged: its SHA-256 differs")
 
 
-def _new_estimator(header: Mapping[str, Any]) -> tuple[TreeClassifier, dict[str, str]]:
+def _new_estimator(header: Mapping[str, Any]) -> tuple[Estimator, dict[str, str]]:
     name = header.get("class")
     if not isinstance(name, str) or name not in _CLASSES:
         raise ValueError(f"the model is of the unknown class {name!r}")
     make, dtypes = _CLASSES[name]
     params = header.get("params")
     estimator = make()
-    if not isinstance(params, dict) or set(params) != set(estimator.get_params()):
+    # A file from before there was some parameter lacks it; the default does what was done then.
+    if not isinstance(params, dict) or not set(params) <= set(estimator.get_params()):
         raise ValueError(f"the model's parameters are not those of {name}")
     return estimator.set_params(**params), dtypes
 

@@ -3,7 +3,9 @@
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,12 +13,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
 from ml_core.growing import Rules, grow
+from ml_core.parallel import each
 from ml_core.splitting import Sample
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
 from ml_core.trees import Forest, Tree
-from ml_core.validation import check_flag, check_integer, check_labels, check_X
+from ml_core.validation import (
+    check_counts,
+    check_flag,
+    check_integer,
+    check_labels,
+    check_X,
+    feature_names,
+    is_integer,
+)
+
+# Rows that one bootstrap draws at most: it needs 8 bytes for each.
+MOST_DRAWN = 1 << 27
 
 Progress = Callable[[int, int], None]
+Grown = tuple[Tree, NDArray[np.intp]]
 
 
 class RandomForestClassifier(TreeClassifier):
@@ -26,14 +41,22 @@ class RandomForestClassifier(TreeClassifier):
     ----------
     n_estimators : int
         Trees in the forest; at least 1.
-    criterion, max_depth, min_samples_split, min_samples_leaf
+    criterion, max_depth, min_samples_split, min_samples_leaf, ccp_alpha
         As in `DecisionTreeClassifier`; a row counts as often as the bootstrap drew it.
     max_features : {"sqrt", "log2"}, int, float or None
         Features drawn for each node, as in `DecisionTreeClassifier`; Breiman's m.
     bootstrap : bool
         Draw n_rows rows with replacement for each tree; otherwise each sees all rows once.
+    voting : {"soft", "hard"}
+        Whether a tree answers with the class shares in its leaf, or with one vote for the largest
+        (of equal ones the first), as Breiman has it. Leaves that are pure, as without limits, make
+        the two the same.
     oob_score : bool
         Also score the forest on the rows that each tree did not see; needs ``bootstrap``.
+    n_jobs : int or None
+        Trees grown at once on threads: a number, -1 for all processors, None for 1. Where joblib is
+        loaded, its ``parallel_config`` can send them to other processes or machines. The forest is
+        the same however it was grown.
     random_state : int or None
         Seed. Each tree has its own seed spawned from it, so no tree depends on the one before.
 
@@ -45,6 +68,8 @@ class RandomForestClassifier(TreeClassifier):
         The labels, sorted.
     n_features_in_ : int
         Columns of X in `fit`.
+    feature_names_in_ : (n_features,) array of str
+        Their names, if X had names.
     feature_importances_ : (n_features,) float64
         Mean over trees of each feature's share of the impurity decrease, scaled to sum 1 (all 0
         if no tree has a split). It favours features of many distinct values.
@@ -54,8 +79,7 @@ class RandomForestClassifier(TreeClassifier):
 
     Notes
     -----
-    The forest answers with the mean of the trees' class shares where Breiman lets each tree cast
-    one vote; while leaves are pure, as without limits, the two are the same. `fit` costs
+    The forest answers with the mean of its trees' answers. `fit` costs
     O(n_estimators x max_features x n_rows x log n_rows) per level, prediction
     O(n_estimators x depth) per row.
 
@@ -83,8 +107,11 @@ class RandomForestClassifier(TreeClassifier):
         min_samples_split: int = 2,
         min_samples_leaf: int = 1,
         max_features: MaxFeatures = "sqrt",
+        ccp_alpha: float = 0.0,
         bootstrap: bool = True,
+        voting: str = "soft",
         oob_score: bool = False,
+        n_jobs: int | None = None,
         random_state: int | None = None,
     ) -> None:
         self.n_estimators = n_estimators
@@ -93,8 +120,11 @@ class RandomForestClassifier(TreeClassifier):
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
         self.max_features = max_features
+        self.ccp_alpha = ccp_alpha
         self.bootstrap = bootstrap
+        self.voting = voting
         self.oob_score = oob_score
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     @property
@@ -106,6 +136,7 @@ class RandomForestClassifier(TreeClassifier):
         self,
         X: ArrayLike,
         y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         *,
         progress: Progress | None = None,
     ) -> Self:
@@ -115,6 +146,8 @@ class RandomForestClassifier(TreeClassifier):
         ----------
         X : (n_rows, n_features) array of finite numbers
         y : (n_rows,) array of strings, integers or booleans
+        sample_weight : (n_rows,) array of whole numbers, or None
+            How often each row counts, as if it stood there so many times; None counts each once.
         progress : callable or None
             Called after each tree with the trees done and the trees in all. What it raises ends
             `fit` and leaves the estimator as it was, so it can also cancel.
@@ -122,38 +155,51 @@ class RandomForestClassifier(TreeClassifier):
         Raises
         ------
         ValueError
-            If a parameter, X or y is not as described.
+            If a parameter, X, y or sample_weight is not as described.
         """
+        names = feature_names(X)
         matrix = check_X(X)
         rules = self._rules(matrix.shape[1])
         classes, codes = check_labels(y, len(matrix))
-        of_class = (codes == np.arange(classes.size)[:, None]).astype(np.float64)
+        counts = check_counts(sample_weight, len(matrix))
+        self._check_draw(counts)
+        of_class = (codes == np.arange(classes.size)[:, None]) * counts
         whole = Sample(np.ascontiguousarray(matrix.T), of_class)
         votes = np.zeros((len(matrix), classes.size))
         trees: list[Tree] = []
-        for seed in np.random.SeedSequence(self.random_state).spawn(int(self.n_estimators)):
-            tree, left_out = self._grow_one(whole, rules, np.random.default_rng(seed))
-            if self.oob_score and left_out.size:
-                votes[left_out] += Forest.of([tree]).predict_proba(matrix[left_out])
-            trees.append(tree)
-            if progress is not None:
-                progress(len(trees), int(self.n_estimators))
+        with closing(self._grow(whole, rules)) as growing:
+            for tree, left_out in growing:
+                if self.oob_score and left_out.size:
+                    votes[left_out] += self._answers_of(tree, matrix[left_out])
+                trees.append(tree)
+                if progress is not None:
+                    progress(len(trees), int(self.n_estimators))
         self._learn(trees, classes, matrix.shape[1])
-        self._learn_oob_score(votes, codes)
+        self._learn_names(names)
+        self._learn_oob_score(votes, codes, counts)
         return self
 
-    def _grow_one(
-        self, whole: Sample, rules: Rules, rng: np.random.Generator
-    ) -> tuple[Tree, NDArray[np.intp]]:
-        """A tree and the rows it did not see."""
-        n_rows = whole.columns.shape[1]
-        if not self.bootstrap:
-            return grow(whole, rules, rng), np.empty(0, dtype=np.intp)
-        drawn = np.bincount(rng.integers(n_rows, size=n_rows), minlength=n_rows)
-        sample = Sample(whole.columns, whole.class_counts * drawn)
-        return grow(sample, rules, rng), np.flatnonzero(drawn == 0)
+    def _check_draw(self, counts: NDArray[np.float64]) -> None:
+        if self.bootstrap and counts.sum() > MOST_DRAWN:
+            raise ValueError(
+                f"sample_weight adds up to {counts.sum():.0f} rows; a bootstrap draws at most "
+                f"{MOST_DRAWN}. Divide the weights by a common factor, or set bootstrap=False."
+            )
 
-    def _learn_oob_score(self, votes: NDArray[np.float64], codes: NDArray[np.intp]) -> None:
+    def _grow(self, whole: Sample, rules: Rules) -> Generator[Grown]:
+        seeds = np.random.SeedSequence(self.random_state).spawn(int(self.n_estimators))
+        task = partial(grow_one, whole, rules, bool(self.bootstrap))
+        yield from each(task, seeds, self.n_jobs)
+
+    def _answers_of(self, tree: Tree, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return Forest.of([tree]).predict_proba(rows, hard=self._votes_are_hard())
+
+    def _learn_oob_score(
+        self,
+        votes: NDArray[np.float64],
+        codes: NDArray[np.intp],
+        counts: NDArray[np.float64],
+    ) -> None:
         self.__dict__.pop("oob_score_", None)
         if not self.oob_score:
             return
@@ -165,15 +211,23 @@ class RandomForestClassifier(TreeClassifier):
             )
             self.oob_score_ = math.nan
             return
-        self.oob_score_ = float((votes[judged].argmax(axis=1) == codes[judged]).mean())
+        hits = votes[judged].argmax(axis=1) == codes[judged]
+        self.oob_score_ = float(np.average(hits, weights=counts[judged]))
 
     def check_params(self) -> None:
         super().check_params()
         check_integer("n_estimators", self.n_estimators, 1)
+        if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
+            raise ValueError(f"n_jobs must be an integer other than 0 or None, got {self.n_jobs!r}")
         check_flag("bootstrap", self.bootstrap)
         check_flag("oob_score", self.oob_score)
+        if not isinstance(self.voting, str) or self.voting not in ("soft", "hard"):
+            raise ValueError(f"voting must be 'soft' or 'hard', got {self.voting!r}")
         if self.oob_score and not self.bootstrap:
             raise ValueError("Out of bag estimation only available if bootstrap=True")
+
+    def _votes_are_hard(self) -> bool:
+        return self.voting == "hard"
 
     def _n_trees(self) -> int:
         return int(self.n_estimators)
@@ -193,6 +247,20 @@ class RandomForestClassifier(TreeClassifier):
             if not isinstance(score, float) or score < 0.0 or score > 1.0:
                 raise ValueError("the model's oob_score is not a share")
             self.oob_score_ = score
+
+
+def grow_one(whole: Sample, rules: Rules, bootstrap: bool, seed: np.random.SeedSequence) -> Grown:
+    """A tree and the rows it did not see; a function of its arguments alone, to run anywhere."""
+    rng = np.random.default_rng(seed)
+    if not bootstrap:
+        return grow(whole, rules, rng), np.empty(0, dtype=np.intp)
+    # Weights are counts: a row of weight 3 is three of the rows that are drawn from.
+    reached = whole.class_counts.sum(axis=0).cumsum().astype(np.intp)
+    places = rng.integers(reached[-1], size=reached[-1])
+    drawn = np.bincount(np.searchsorted(reached, places, side="right"), minlength=reached.size)
+    of_class = np.where(whole.class_counts > 0, drawn, 0.0)
+    left_out = np.flatnonzero((drawn == 0) & whole.class_counts.any(axis=0))
+    return grow(Sample(whole.columns, of_class), rules, rng), left_out
 
 
 COMMAND = Command(

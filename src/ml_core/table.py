@@ -1,14 +1,12 @@
-"""A CSV file as numbers and labels, read with the standard library."""
+"""A CSV file as numbers and labels, read and written with the standard library."""
 
 import csv
 import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 Columns = dict[str, list[str]]
+Features = dict[str, list[float]]
 
 
 class TableError(ValueError):
@@ -19,9 +17,8 @@ class TableError(ValueError):
 class Table:
     """``left_out`` gives for each column that is no feature the reason."""
 
-    features: NDArray[np.float64]
-    feature_names: list[str]
-    labels: NDArray[Any]
+    features: Features
+    labels: list[str] | list[float]
     left_out: dict[str, str]
 
 
@@ -33,11 +30,19 @@ def read_table(path: str, target: str) -> Table:
     TableError
         If the file cannot be read as a table, or has no such column, no row or no numeric column.
     """
-    columns = _read_columns(path)
+    columns = read_columns(path)
     if target not in columns:
         raise TableError(f"{path} has no column {target!r}; it has: {', '.join(columns)}")
     labels = _labels(path, target, columns.pop(target))
-    features: dict[str, list[float]] = {}
+    features, left_out = numeric_columns(columns)
+    if not features:
+        raise TableError(f"{path} has no numeric column beside {target!r} to learn from")
+    return Table(features, labels, left_out)
+
+
+def numeric_columns(columns: Columns) -> tuple[Features, dict[str, str]]:
+    """The columns of finite numbers, and for each other one why it is none."""
+    features: Features = {}
     left_out: dict[str, str] = {}
     for name, cells in columns.items():
         numbers = _numbers(cells)
@@ -45,12 +50,36 @@ def read_table(path: str, target: str) -> Table:
             left_out[name] = _why_not_numeric(cells)
         else:
             features[name] = numbers
-    if not features:
-        raise TableError(f"{path} has no numeric column beside {target!r} to learn from")
-    return Table(np.array(list(features.values())).T, list(features), labels, left_out)
+    return features, left_out
 
 
-def _read_columns(path: str) -> Columns:
+def left_out_line(left_out: dict[str, str]) -> list[str]:
+    """What a command says of the columns that are no features, if there are any."""
+    if not left_out:
+        return []
+    reasons = ", ".join(f"{name} ({reason})" for name, reason in left_out.items())
+    return [f"Left out: {reasons}"]
+
+
+def write_columns(path: str, columns: Columns) -> None:
+    """Write the columns as a CSV file.
+
+    Raises
+    ------
+    TableError
+        If the file cannot be written.
+    """
+    try:
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+    except OSError as error:
+        raise TableError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_columns(path: str) -> Columns:
+    """Read the cells of each column as text; raises what `read_table` raises for the file."""
     try:
         # utf-8-sig drops the mark that spreadsheets put before the first column's name.
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -83,12 +112,12 @@ def _columns(path: str, reader: Any) -> Columns:
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def _labels(path: str, target: str, cells: list[str]) -> NDArray[Any]:
+def _labels(path: str, target: str, cells: list[str]) -> list[str] | list[float]:
     empty = sum(not cell.strip() for cell in cells)
     if empty:
         raise TableError(f"{path}: the target column {target!r} is empty in {empty} rows")
     numbers = _numbers(cells)
-    return np.array([cell.strip() for cell in cells] if numbers is None else numbers)
+    return [cell.strip() for cell in cells] if numbers is None else numbers
 
 
 def _numbers(cells: list[str]) -> list[float] | None:

@@ -108,6 +108,12 @@ class Forest:
         shares: NDArray[np.float64] = self.value / rows
         return shares
 
+    @cached_property
+    def _votes(self) -> NDArray[np.float64]:
+        one_each = np.eye(self.value.shape[1])
+        votes: NDArray[np.float64] = one_each[self.value.argmax(axis=1)]
+        return votes
+
     def apply(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
         """The leaf each row ends in, for each tree: (n_rows, n_trees) indices into the arrays.
 
@@ -125,11 +131,15 @@ class Forest:
             moving = moving[self.feature[below] != LEAF]
         return node.reshape(n_rows, n_trees)
 
-    def predict_proba(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean over trees of the class shares in the leaf: (n_rows, n_classes)."""
+    def predict_proba(self, X: NDArray[np.float64], *, hard: bool = False) -> NDArray[np.float64]:
+        """The mean over trees of the class shares in the leaf: (n_rows, n_classes).
+
+        ``hard`` gives each tree one vote instead, for the first of its leaf's largest classes.
+        """
+        answers = self._votes if hard else self._probabilities
         step = max(1, _PAIRS_AT_ONCE // self.roots.size)
         parts = [
-            self._probabilities[self.apply(X[start : start + step])].mean(axis=1)
+            answers[self.apply(X[start : start + step])].mean(axis=1)
             for start in range(0, len(X), step)
         ]
         return np.concatenate(parts)

@@ -1,26 +1,31 @@
 """What the estimators accept; refusals use scikit-learn's words, which people search for."""
 
 import math
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ml_core.conventions import DataConversionWarning, as_theirs
 
-class NotFittedError(ValueError, AttributeError):
-    """An estimator was asked to predict before `fit`.
 
-    Both parents are scikit-learn's choice: ``except ValueError`` and ``hasattr`` work as expected.
+def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
+    """X as a finite float64 matrix of at least one row and one column.
+
+    ``keep_float32`` leaves float32 as it is.
     """
-
-
-def check_X(X: ArrayLike) -> NDArray[np.float64]:
-    """X as a finite float64 matrix of at least one row and one column."""
+    if hasattr(X, "toarray"):
+        raise TypeError(
+            "Sparse data was passed, but dense data is required. Use '.toarray()' to convert to a "
+            "dense numpy array."
+        )
     matrix = np.asarray(X)
     if matrix.dtype.kind == "c":
         raise ValueError("Complex data not supported")
-    matrix = matrix.astype(np.float64, copy=False)
+    if not (keep_float32 and matrix.dtype == np.float32):
+        matrix = matrix.astype(np.float64, copy=False)
     if matrix.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {matrix.ndim}D array instead. Reshape your data either using "
@@ -37,15 +42,15 @@ def check_X(X: ArrayLike) -> NDArray[np.float64]:
     return matrix
 
 
-def _check_finite(values: NDArray[np.float64], name: str) -> None:
+def _check_finite(values: NDArray[Any], name: str) -> None:
     if np.isfinite(values).all():
         return
     if np.isnan(values).any():
         raise ValueError(f"Input {name} contains NaN.")
-    raise ValueError(f"Input {name} contains infinity or a value too large for dtype('float64').")
+    raise ValueError(f"Input {name} contains infinity or a value too large for {values.dtype!r}.")
 
 
-def check_n_features(X: NDArray[np.float64], expected: int, estimator: object) -> None:
+def check_n_features(X: NDArray[Any], expected: int, estimator: object) -> None:
     if X.shape[1] != expected:
         raise ValueError(
             f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting "
@@ -53,9 +58,61 @@ def check_n_features(X: NDArray[np.float64], expected: int, estimator: object) -
         )
 
 
+def feature_names(X: object) -> list[str] | None:
+    """The names of a data frame's columns; None if it has none or they are not text."""
+    names = list(getattr(X, "columns", ()))
+    of_text = [isinstance(name, str) for name in names]
+    if any(of_text) and not all(of_text):
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your "
+            f"input has {sorted({type(name).__name__ for name in names})} as feature name / column "
+            "name types. If you want feature names to be stored and validated, you must convert "
+            "them all to strings, by using X.columns = X.columns.astype(str) for example."
+        )
+    return names if any(of_text) else None
+
+
+def check_feature_names(names: list[str] | None, fitted: list[str] | None, who: str) -> None:
+    """Refuse other names than `fit` saw; warn where only one of the two has names."""
+    if names is None or fitted is None:
+        if fitted is not None:
+            warn(f"X does not have valid feature names, but {who} was fitted with feature names")
+        elif names is not None:
+            warn(f"X has feature names, but {who} was fitted without feature names")
+        return
+    if names == fitted:
+        return
+    lines = ["The feature names should match those that were passed during fit."]
+    unseen, missing = sorted({*names} - {*fitted}), sorted({*fitted} - {*names})
+    for title, some in (
+        ("Feature names unseen at fit time:", unseen),
+        ("Feature names seen at fit time, yet now missing:", missing),
+    ):
+        if some:
+            lines += [title, *(f"- {name}" for name in some[:5]), *["- ..."] * (len(some) > 5)]
+    if not unseen and not missing:
+        lines.append("Feature names must be in the same order as they were in fit.")
+    raise ValueError("\n".join([*lines, ""]))
+
+
+def warn(message: str) -> None:
+    # Four calls lie between here and the line of the caller's code.
+    warnings.warn(message, UserWarning, stacklevel=6)
+
+
 def check_labels(y: ArrayLike, n_rows: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The distinct labels in order, and for each row the position of its label in them."""
+    if y is None:
+        raise ValueError("Expected array-like (array or non-string sequence), got None")
     labels = _as_label_array(y)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
+            "y to (n_samples, ), for example using ravel().",
+            as_theirs(DataConversionWarning),
+            stacklevel=3,
+        )
+        labels = labels.ravel()
     if labels.ndim != 1:
         raise ValueError(f"y should be a 1d array, got an array of shape {labels.shape} instead.")
     if labels.size != n_rows:
@@ -103,9 +160,28 @@ def check_counts(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.flo
     if counts.shape != (n_rows,):
         raise ValueError(f"sample_weight.shape == {counts.shape}, expected ({n_rows},)!")
     _check_finite(counts, "sample_weight")
-    if (counts < 0).any() or (counts != np.floor(counts)).any() or not counts.any():
-        raise ValueError("sample_weight must be whole numbers of at least 0, and not all 0")
+    if (counts < 0).any() or (counts != np.floor(counts)).any():
+        raise ValueError("sample_weight must be whole numbers of at least 0")
+    if not counts.any():
+        raise ValueError("sample_weight must contain at least one non-zero number")
     return counts
+
+
+def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """How much each row counts: at least 0, not all 0; one number for all; None for 1."""
+    weights = np.asarray(1.0 if sample_weight is None else sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_rows, weights)
+    if weights.ndim != 1:
+        raise ValueError("Sample weights must be 1D array or scalar")
+    if weights.shape != (n_rows,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n_rows},)!")
+    _check_finite(weights, "sample_weight")
+    if (weights < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
 
 
 def is_integer(value: object) -> bool:
@@ -126,6 +202,14 @@ def check_integer(name: str, value: object, minimum: int, *, optional: bool = Fa
 def check_flag(name: str, value: object) -> None:
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def check_number(name: str, value: object, minimum: float) -> None:
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        number = float(value)
+    if not minimum <= number < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least {minimum}, got {value!r}")
 
 
 def features_per_node(max_features: object, n_features: int) -> int:

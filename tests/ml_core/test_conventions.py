@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 import ml_core
-from ml_core import DecisionTreeClassifier, NotFittedError, RandomForestClassifier
+from ml_core import (
+    DataConversionWarning,
+    DecisionTreeClassifier,
+    NotFittedError,
+    RandomForestClassifier,
+)
 from ml_core import decision_tree as decision_tree_module
+from ml_core import kmeans_estimator as kmeans_module
 from ml_core import random_forest as random_forest_module
 from tests.ml_core.data import clouds
 
@@ -43,7 +49,7 @@ def test_an_unknown_parameter_changes_nothing(model: Model) -> None:
 
 def test_repr_shows_the_parameters() -> None:
     shown = repr(DecisionTreeClassifier(max_depth=3))
-    assert shown.startswith("DecisionTreeClassifier(criterion='gini', max_depth=3,")
+    assert shown.startswith("DecisionTreeClassifier(ccp_alpha=0.0, criterion='gini', max_depth=3,")
 
 
 def test_fit_returns_the_estimator_and_leaves_its_inputs_alone(model: Model) -> None:
@@ -139,7 +145,8 @@ def test_nan_is_refused_when_predicting_too(model: Model) -> None:
     [
         ([0.5, 1.0], "Unknown label type: continuous"),
         ([np.nan, 1.0], "Input y contains NaN"),
-        ([[0], [1]], "y should be a 1d array"),
+        ([[0, 1], [1, 0]], "y should be a 1d array"),
+        (None, "Expected array-like .* got None"),
         (np.array(["a", 1], dtype=object), "only strings or only numbers"),
         (np.array([None, None]), "Unknown label type"),
         (np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]"), "Unknown label type"),
@@ -148,6 +155,12 @@ def test_nan_is_refused_when_predicting_too(model: Model) -> None:
 def test_labels_that_are_no_classes_are_refused(model: Model, y: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         model.fit([[1.0], [2.0]], y)
+
+
+def test_labels_in_one_column_are_taken_with_a_warning(model: Model) -> None:
+    with pytest.warns(DataConversionWarning, match="A column-vector y was passed"):
+        model.fit([[1.0], [2.0]], [[0], [1]])
+    assert model.classes_.tolist() == [0, 1]
 
 
 def test_importing_the_package_loads_neither_numpy_nor_scikit_learn() -> None:
@@ -163,15 +176,20 @@ def test_using_the_package_loads_nothing_but_numpy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_short_names_are_the_same_classes() -> None:
+    assert ml_core.DecisionTree is DecisionTreeClassifier
+    assert ml_core.RandomForest is RandomForestClassifier
+
+
 def test_every_public_name_is_there_and_no_other() -> None:
     for name in ml_core.__all__:
-        assert getattr(ml_core, name).__name__ == name
+        assert getattr(ml_core, name).__name__ in (name, f"{name}Classifier")
         assert name in dir(ml_core)
     with pytest.raises(AttributeError, match="has no attribute 'Forrest'"):
         _ = ml_core.Forrest
 
 
-@pytest.mark.parametrize("module", [decision_tree_module, random_forest_module])
+@pytest.mark.parametrize("module", [decision_tree_module, kmeans_module, random_forest_module])
 def test_the_examples_in_the_docstrings_are_true(module: Any) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -146,3 +146,51 @@ def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
     model = DecisionTreeClassifier().set_params(**{name: value})
     with pytest.raises(ValueError, match=f"^{name} must be"):
         model.fit([[1.0], [2.0]], [0, 1])
+
+
+def test_a_tree_is_written_as_scikit_learn_writes_it() -> None:
+    theirs: Any = pytest.importorskip("sklearn.tree")
+    x, y = clouds(200, 3)
+    limits: dict[str, Any] = {"max_depth": 3, "min_samples_leaf": 15, "random_state": 0}
+    model = DecisionTreeClassifier(**limits).fit(x, y)
+    other = theirs.DecisionTreeClassifier(**limits).fit(x, y)
+    assert model.export_text() == theirs.export_text(other)
+    names = ["length", "width", "height"]
+    assert model.export_text(feature_names=names, decimals=4) == theirs.export_text(
+        other, feature_names=names, decimals=4
+    )
+
+
+def test_the_text_names_columns_and_labels() -> None:
+    model = DecisionTreeClassifier().fit([[1.0], [2.0], [8.0]], ["low", "low", "high"])
+    assert model.export_text(feature_names=["size"], decimals=0) == (
+        "|--- size <= 5\n|   |--- class: low\n|--- size >  5\n|   |--- class: high\n"
+    )
+    assert DecisionTreeClassifier().fit([[1.0]], ["only"]).export_text() == "|--- class: only\n"
+    with pytest.raises(ValueError, match="feature_names must contain 1 elements, got 2"):
+        model.export_text(feature_names=["a", "b"])
+    with pytest.raises(ValueError, match="decimals must be"):
+        model.export_text(decimals=-1)
+
+
+def test_a_tree_deeper_than_the_recursion_limit_is_written() -> None:
+    n_rows = sys.getrecursionlimit() + 200
+    x, y = np.arange(float(n_rows))[:, None], np.arange(n_rows) % 2
+    model = DecisionTreeClassifier().fit(x, y)
+    assert model.export_text().count("class: ") == model.tree_.n_leaves
+
+
+def test_shuffling_a_feature_that_matters_costs_accuracy() -> None:
+    x = np.random.default_rng(3).normal(size=(300, 3))
+    model = DecisionTreeClassifier().fit(x, x[:, 1] > 0)
+    before = x.copy()
+    lost = model.permutation_importances(x, x[:, 1] > 0, n_repeats=4, random_state=0)
+    assert lost.shape == (3, 4)
+    assert (lost[[0, 2]] == 0).all()
+    # Half of the shuffled rows keep the sign of what they had.
+    assert lost[1].mean() == pytest.approx(0.5, abs=0.05)
+    again = model.permutation_importances(x, x[:, 1] > 0, n_repeats=4, random_state=0)
+    assert np.array_equal(lost, again)
+    assert np.array_equal(x, before)
+    with pytest.raises(ValueError, match="n_repeats must be"):
+        model.permutation_importances(x, x[:, 1] > 0, n_repeats=0)

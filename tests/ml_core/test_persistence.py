@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, load, loads, save
+from ml_core import (
+    DecisionTreeClassifier,
+    KMeans,
+    RandomForestClassifier,
+    dumps,
+    load,
+    loads,
+    save,
+)
 from ml_core.base import Estimator
 from ml_core.persistence import _PREFIX, MAGIC, VERSION
 from tests.ml_core.data import clouds
@@ -70,6 +78,7 @@ def test_a_loaded_model_answers_as_the_saved_one(params: dict[str, Any]) -> None
 def test_labels_survive_with_their_type(labels: Any) -> None:
     model = DecisionTreeClassifier().fit([[1.0], [2.0]], labels)
     copy = loads(dumps(model))
+    assert isinstance(copy, DecisionTreeClassifier)
     assert copy.classes_.dtype == model.classes_.dtype
     assert copy.classes_.tolist() == model.classes_.tolist()
     assert dumps(copy) == dumps(model)
@@ -91,7 +100,13 @@ def test_numpy_parameters_are_saved_as_plain_ones() -> None:
 def test_a_loaded_model_can_be_fitted_again() -> None:
     x, y = clouds(60, 4)
     model = loads(dumps(forest()))
+    assert isinstance(model, RandomForestClassifier)
     assert dumps(model.fit(x, np.array(["ä", "b", "c"])[y])) == dumps(forest())
+
+
+def test_a_file_from_before_a_parameter_takes_its_default() -> None:
+    content = forged(lambda header: header["params"].pop("ccp_alpha"))
+    assert dumps(loads(content)) == dumps(small_tree())
 
 
 def test_a_model_goes_to_a_path_and_to_an_open_file(tmp_path: Path) -> None:
@@ -348,4 +363,57 @@ def test_a_forged_score_is_refused(score: object) -> None:
     header, payload = split_up(dumps(forest(oob_score=True)))
     header["facts"]["oob_score"] = score
     with pytest.raises(ValueError, match="oob_score is not a share"):
+        loads(put_together(header, payload))
+
+
+def clusters() -> KMeans:
+    return KMeans(2, random_state=0).fit([[1.0], [2.0], [8.0]])
+
+
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("cluster_centers_", [[1.0], [2.0], [3.0]]),
+        ("cluster_centers_", [1.0, 2.0]),
+        ("cluster_centers_", [[], []]),
+        ("cluster_centers_", [[1.0], [np.nan]]),
+        ("labels_", [0, 1, 2]),
+        ("labels_", [0, 1, -1]),
+        ("labels_", [0]),
+        ("labels_", [[0, 1, 1]]),
+    ],
+)
+def test_forged_clusters_are_refused(array: str, value: list[Any]) -> None:
+    model = clusters()
+    setattr(model, array, np.array(value, dtype=getattr(model, array).dtype))
+    with pytest.raises(ValueError, match="the model"):
+        loads(dumps(model))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"dtype": "object"},
+        {"dtype": None},
+        {"dtype": "float32"},
+        {"inertia": -1.0},
+        {"inertia": "low"},
+        {"n_iter": 0},
+        {"n_iter": 1.5},
+        {"n_iter": True},
+    ],
+)
+def test_forged_facts_of_clusters_are_refused(facts: Header) -> None:
+    model = KMeans(2, init=[[0.1], [8.0]]).fit([[0.1], [0.2], [8.0]])
+    header, payload = split_up(dumps(model))
+    header["facts"].update(facts)
+    with pytest.raises(ValueError, match="the model"):
+        loads(put_together(header, payload))
+
+
+@pytest.mark.parametrize("params", [{"n_clusters": 3}, {"init": "random"}, {"tol": [1]}])
+def test_forged_parameters_of_clusters_are_refused(params: Header) -> None:
+    header, payload = split_up(dumps(clusters()))
+    header["params"].update(params)
+    with pytest.raises(ValueError, match=r"must be|as many centres"):
         loads(put_together(header, payload))

@@ -1,10 +1,16 @@
 """The random forest: chance, votes, out-of-bag score, progress."""
 
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
 
-from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree, dumps, random_forest
 from ml_core import trees as trees_module
+from ml_core.growing import grow
+from ml_core.parallel import n_workers
+from ml_core.random_forest import grow_one
 from ml_core.splitting import Sample
 from tests.ml_core.data import clouds
 
@@ -76,9 +82,8 @@ def test_a_bootstrap_draws_as_many_rows_as_there_are_and_leaves_out_over_a_third
     model = RandomForestClassifier(40, random_state=0).fit(x, y)
     assert {int(tree.value[0].sum()) for tree in model.trees_} == {400}
     rules, sample = model._rules(n_features=3), Sample(x.T.copy(), np.eye(3)[y].T.copy())
-    left_out = [
-        model._grow_one(sample, rules, np.random.default_rng(seed))[1].size for seed in range(40)
-    ]
+    seeds = np.random.SeedSequence(0).spawn(40)
+    left_out = [grow_one(sample, rules, True, seed)[1].size for seed in seeds]
     # (1 - 1/n)^n is about 1/e; the mean of 40 draws has a standard error near 0.0025.
     assert np.mean(left_out) / 400 == pytest.approx(np.exp(-1), abs=0.01)
 
@@ -140,6 +145,90 @@ def test_progress_can_cancel_and_the_old_model_stays() -> None:
     assert dumps(model) == before
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2, 5, -1, np.int64(2)])
+@pytest.mark.parametrize("loaded", [True, False], ids=["joblib", "threads"])
+def test_a_forest_is_the_same_however_it_was_grown(
+    n_jobs: int, loaded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if loaded:
+        pytest.importorskip("joblib")
+    else:
+        monkeypatch.delitem(sys.modules, "joblib", raising=False)
+    x, y = clouds(80, 4)
+    alone = RandomForestClassifier(8, oob_score=True, random_state=0).fit(x, y)
+    told: list[int] = []
+    model = RandomForestClassifier(8, oob_score=True, n_jobs=n_jobs, random_state=0)
+    model.fit(x, y, progress=lambda done, total: told.append(done))
+    assert told == list(range(1, 9))
+    assert dumps(model.set_params(n_jobs=None)) == dumps(alone)
+
+
+def test_a_forest_grown_by_other_processes_is_the_same() -> None:
+    joblib: Any = pytest.importorskip("joblib")
+    x, y = clouds(80, 4)
+    alone = RandomForestClassifier(4, random_state=0).fit(x, y)
+    with joblib.parallel_config("loky", n_jobs=2):
+        elsewhere = RandomForestClassifier(4, random_state=0).fit(x, y)
+    assert dumps(elsewhere) == dumps(alone)
+
+
+def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancel(done: int, total: int) -> None:
+        raise CancelledError
+
+    monkeypatch.delitem(sys.modules, "joblib", raising=False)
+    grown: list[Tree] = []
+
+    def counted(*args: Any) -> Tree:
+        grown.append(grow(*args))
+        return grown[-1]
+
+    monkeypatch.setattr(random_forest, "grow", counted)
+    x, y = clouds(60, 4)
+    with pytest.raises(CancelledError):
+        RandomForestClassifier(400, n_jobs=2, random_state=0).fit(x, y, progress=cancel)
+    assert 0 < len(grown) < 400
+
+
+def test_n_jobs_below_0_leave_processors_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert [n_workers(n) for n in (None, 1, 3, -1, -2, -8, -99)] == [1, 1, 3, 8, 7, 1, 1]
+
+
+@pytest.mark.parametrize("bootstrap", [True, False])
+def test_a_weight_is_the_row_repeated(bootstrap: bool) -> None:
+    x, y = clouds(60, 3)
+    weight = np.random.default_rng(0).integers(0, 4, size=60)
+    model = RandomForestClassifier(6, bootstrap=bootstrap, min_samples_leaf=2, random_state=0)
+    weighted = dumps(model.fit(x, y, sample_weight=weight))
+    assert weighted == dumps(model.fit(x.repeat(weight, axis=0), y.repeat(weight)))
+    assert weighted != dumps(model.fit(x, y))
+
+
+def test_rows_without_weight_are_not_out_of_the_bag() -> None:
+    x, y = clouds(200, 3)
+    weight = (np.arange(200) < 150).astype(int)
+    # Wrong labels where the weight is 0 would spoil the score if they were judged.
+    wrong = np.where(weight == 1, y, (y + 1) % 3)
+    model = RandomForestClassifier(30, oob_score=True, random_state=0)
+    weighted = model.fit(x, wrong, sample_weight=weight).oob_score_
+    assert weighted == model.fit(x[:150], y[:150]).oob_score_
+
+
+@pytest.mark.parametrize("weight", [[0.5, 1], [-1, 1], [0, 0], [1], [np.nan, 1]])
+def test_a_weight_that_is_no_count_is_refused(weight: list[float]) -> None:
+    with pytest.raises(ValueError, match="sample_weight"):
+        RandomForestClassifier(2).fit([[1.0], [2.0]], [0, 1], sample_weight=weight)
+
+
+def test_weights_that_would_draw_too_many_rows_are_refused() -> None:
+    heavy = RandomForestClassifier(2)
+    with pytest.raises(ValueError, match="sample_weight adds up to 2000000000 rows"):
+        heavy.fit([[1.0], [2.0]], [0, 1], sample_weight=[10**9, 10**9])
+    heavy.set_params(bootstrap=False).fit([[1.0], [2.0]], [0, 1], sample_weight=[10**9, 10**9])
+    assert heavy.predict([[1.0]]).tolist() == [0]
+
+
 def test_importances_find_the_features_that_matter() -> None:
     x = np.random.default_rng(2).normal(size=(300, 6))
     y = x[:, 1] + x[:, 4] > 0
@@ -158,8 +247,56 @@ def test_one_class_and_one_row_and_constant_columns_are_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("n_estimators", 0), ("bootstrap", 1), ("oob_score", "yes")]
+    ("name", "value"),
+    [
+        ("n_estimators", 0),
+        ("bootstrap", 1),
+        ("oob_score", "yes"),
+        ("voting", "loud"),
+        ("n_jobs", 0),
+        ("n_jobs", 1.5),
+    ],
 )
 def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{name} must be"):
         RandomForestClassifier().set_params(**{name: value}).fit([[1.0], [2.0]], [0, 1])
+
+
+def test_hard_votes_are_shares_of_the_trees() -> None:
+    x, y = clouds(150, 4)
+    model = RandomForestClassifier(9, max_depth=2, voting="hard", random_state=0).fit(x, y)
+    trees = [DecisionTreeClassifier() for _ in model.trees_]
+    for tree, grown in zip(trees, model.trees_, strict=True):
+        tree._learn([grown], model.classes_, 4)
+    votes = np.mean([tree.predict(x)[:, None] == model.classes_ for tree in trees], axis=0)
+    assert np.allclose(model.predict_proba(x), votes)
+    soft = RandomForestClassifier(9, max_depth=2, random_state=0).fit(x, y)
+    assert not np.array_equal(soft.predict_proba(x), model.predict_proba(x))
+
+
+def test_hard_and_soft_votes_are_the_same_while_leaves_are_pure() -> None:
+    x, y = clouds(150, 4)
+    hard, soft = (
+        RandomForestClassifier(9, voting=voting, oob_score=True, random_state=0).fit(x, y)
+        for voting in ("hard", "soft")
+    )
+    assert np.array_equal(hard.predict_proba(x), soft.predict_proba(x))
+    assert hard.oob_score_ == soft.oob_score_
+
+
+def test_hard_votes_count_out_of_the_bag_too() -> None:
+    x, y = clouds(300, 4, n_classes=5)
+    models = [
+        RandomForestClassifier(7, max_depth=1, voting=v, oob_score=True, random_state=0).fit(x, y)
+        for v in ("hard", "soft")
+    ]
+    assert models[0].oob_score_ != models[1].oob_score_
+
+
+def test_permutation_importances_find_the_features_that_matter_on_fresh_rows() -> None:
+    x = np.random.default_rng(2).normal(size=(400, 5))
+    y = x[:, 1] + x[:, 4] > 0
+    model = RandomForestClassifier(20, random_state=0).fit(x[:200], y[:200])
+    lost = model.permutation_importances(x[200:], y[200:], random_state=0).mean(axis=1)
+    assert set(np.argsort(lost)[-2:].tolist()) == {1, 4}
+    assert lost[[0, 2, 3]].max() < 0.1 < lost[[1, 4]].min()

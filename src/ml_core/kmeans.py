@@ -1,0 +1,110 @@
+"""``python -m ml_core.kmeans``; the class `KMeans` of `kmeans_estimator` is found here too.
+
+Nothing here loads NumPy before a file turns out to be large: loading it takes longer than
+clustering some hundred rows.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ml_core.arguments import Parser, answer
+from ml_core.kmeans_plain import PlainClustering, is_small, plain_kmeans
+from ml_core.table import (
+    Features,
+    TableError,
+    left_out_line,
+    numeric_columns,
+    read_columns,
+    write_columns,
+)
+
+if TYPE_CHECKING:
+    from ml_core.kmeans_estimator import KMeans
+
+__all__ = ["KMeans", "main"]
+
+MODULE = "ml_core.kmeans"
+CLUSTER = "cluster"
+
+
+def __getattr__(name: str) -> Any:
+    if name != "KMeans":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ml_core.kmeans_estimator import KMeans  # noqa: PLC0415 - loads NumPy
+
+    return KMeans
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or 2 with one line on stderr."""
+    return answer(MODULE, lambda: _cluster_and_report(vars(_parser().parse_args(argv))))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=f"python -m {MODULE}",
+        description="K-Means: cluster the rows of a CSV file by its numeric columns.",
+    )
+    add = parser.add_argument
+    add("--data", required=True, metavar="FILE", help="CSV file with a line of column names")
+    add("--clusters", type=int, default=3, metavar="N", help="clusters to form (3)")
+    add("--max-iters", type=int, default=300, metavar="N", help="iterations at most (300)")
+    add("--random-state", type=int, default=42, metavar="SEED", help="seed of all chance (42)")
+    output = f"write the table with a column {CLUSTER!r} (replaced if it is there) to this file"
+    add("--output", metavar="FILE", help=output)
+    return parser
+
+
+def _cluster_and_report(options: dict[str, Any]) -> str:
+    path, n_clusters = options["data"], options["clusters"]
+    for option, least in (("clusters", 1), ("max_iters", 1), ("random_state", 0)):
+        if options[option] < least:
+            flag = option.replace("_", "-")
+            raise ValueError(f"--{flag} must be at least {least}, got {options[option]}")
+    columns = read_columns(path)
+    n_rows = len(next(iter(columns.values())))
+    candidates = {name: cells for name, cells in columns.items() if name != CLUSTER}
+    features, left_out = numeric_columns(candidates)
+    if not features:
+        raise TableError(f"{path} has no numeric column to cluster by")
+    if n_clusters > n_rows:
+        raise ValueError(f"{path} has {n_rows} rows, too few for {n_clusters} clusters")
+    found = _cluster(features, n_clusters, options["max_iters"], options["random_state"])
+    report = [
+        f"K-Means on {path}: {n_rows} rows, {len(features)} features, {n_clusters} clusters",
+        *left_out_line(left_out),
+        *_described(found, features),
+    ]
+    if options["output"] is not None:
+        # A column of that name keeps its place, a new one comes last.
+        columns[CLUSTER] = [str(label) for label in found.labels]
+        write_columns(options["output"], columns)
+        report.append(f"Written: {options['output']}")
+    return "".join(f"{line}\n" for line in report)
+
+
+def _cluster(
+    features: Features, n_clusters: int, max_iter: int, random_state: int
+) -> PlainClustering:
+    """The same clusters either way, bit for bit."""
+    n_rows = len(next(iter(features.values())))
+    if is_small(n_rows, len(features), n_clusters):
+        rows = [list(row) for row in zip(*features.values(), strict=True)]
+        return plain_kmeans(rows, n_clusters, max_iter, random_state)
+    from ml_core.kmeans_estimator import clustering_of_columns  # noqa: PLC0415 - loads NumPy
+
+    return PlainClustering(*clustering_of_columns(features, n_clusters, max_iter, random_state))
+
+
+def _described(found: PlainClustering, features: Features) -> list[str]:
+    lines = [f"Inertia: {found.inertia:.6g} after {found.n_iter} iterations"]
+    for label, centre in enumerate(found.centres):
+        size = found.labels.count(label)
+        place = ", ".join(f"{n}={v:.6g}" for n, v in zip(features, centre, strict=True))
+        lines.append(f"Cluster {label}: {size} rows around {place}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

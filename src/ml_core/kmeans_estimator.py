@@ -1,0 +1,291 @@
+"""The class `KMeans`."""
+
+import warnings
+from collections.abc import Mapping
+from random import Random
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ml_core.base import Estimator
+from ml_core.conventions import ConvergenceWarning, as_theirs, clusterer_tags
+from ml_core.kmeans_reference import Floats, Rows, nearest, squared_distances, total
+from ml_core.kmeans_saved import restored_clustering
+from ml_core.kmeans_shared import check_spread, seeding_draws
+from ml_core.lloyd import Clustering, lloyd, spread
+from ml_core.seeding import seed_rows
+from ml_core.validation import (
+    check_integer,
+    check_number,
+    check_weights,
+    check_X,
+    feature_names,
+)
+
+_AUTO, _GREEDY = "auto", "k-means++"
+
+
+class KMeans(Estimator):
+    """Clusters of rows around their means, found by Lloyd's iteration from k-means++ centres.
+
+    Parameters
+    ----------
+    n_clusters : int
+        Clusters to form and centres to find; at least 1 and at most the number of rows.
+    init : "k-means++" or (n_clusters, n_features) array
+        How to begin: with rows drawn far from one another (greedy k-means++), or with these
+        centres.
+    n_init : "auto" or int
+        Beginnings to try; the result with the least inertia is kept. "auto" is 1. Given centres
+        are tried once.
+    max_iter : int
+        Iterations at most for one beginning.
+    max_iters : int or None
+        The same; where it is given it is taken instead of ``max_iter``.
+    tol : float
+        Stop as soon as the squared moves of all centres add up to no more than ``tol`` times the
+        mean variance of the columns. With 0 it goes on until no label changes.
+    random_state : int or None
+        Seed of the beginnings: the same seed and rows give the same clusters, bit for bit.
+
+    Attributes
+    ----------
+    cluster_centers_ : (n_clusters, n_features) float32 or float64, as X
+        The centres, in the units of the columns; also ``centroids``.
+    labels_ : (n_rows,) int32
+        The nearest centre of each row in `fit`; also ``labels``.
+    inertia_ : float
+        Sum over rows of weight times squared distance to the nearest centre; also ``inertia``.
+        Computed in float64 for float32 rows too.
+    n_iter_ : int
+        Iterations that the kept result took.
+    n_features_in_ : int
+        Columns of X in `fit`.
+    feature_names_in_ : (n_features,) array of str
+        Their names, if X had names.
+
+    Notes
+    -----
+    ``labels``, ``centroids`` and ``inertia`` are None before `fit`. Each iteration costs
+    O(n_rows x n_clusters x n_features), seeding as much times 2 + ln(n_clusters). Inertia never
+    grows from one iteration to the next, but ends in a local minimum: raise ``n_init`` to look for
+    a better one. A cluster that loses all rows is given the row farthest from its centre. Columns
+    of large numbers count more than others: scale them first.
+
+    References
+    ----------
+    Lloyd (1982), Least Squares Quantization in PCM, IEEE Transactions on Information Theory 28:
+    the iteration (his method I). Arthur and Vassilvitskii (2007), k-means++: The Advantages of
+    Careful Seeding, SODA, 1027-1035: the seeding (section 2.2) and its greedy form, which
+    Bhattacharya, Eube, Röglin and Schmidt (2020), Noisy, Greedy and Not so Greedy k-Means++,
+    ESA (LIPIcs 173, 18:1-18:21), analyse.
+
+    Examples
+    --------
+    >>> model = KMeans(2, random_state=0).fit([[1.0], [2.0], [8.0], [9.0]])
+    >>> sorted(model.cluster_centers_.ravel().tolist()), model.inertia_
+    ([1.5, 8.5], 1.0)
+    """
+
+    cluster_centers_: NDArray[Any]
+    labels_: NDArray[np.int32]
+    inertia_: float
+    n_iter_: int
+    n_features_in_: int
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: str | ArrayLike = _GREEDY,
+        n_init: str | int = _AUTO,
+        max_iter: int = 300,
+        max_iters: int | None = None,
+        tol: float = 1e-4,
+        random_state: int | None = None,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.max_iters = max_iters
+        self.tol = tol
+        self.random_state = random_state
+
+    @property
+    def labels(self) -> NDArray[np.int32] | None:
+        return getattr(self, "labels_", None)
+
+    @property
+    def centroids(self) -> NDArray[Any] | None:
+        return getattr(self, "cluster_centers_", None)
+
+    @property
+    def inertia(self) -> float | None:
+        return getattr(self, "inertia_", None)
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Find the clusters.
+
+        Parameters
+        ----------
+        X : (n_rows, n_features) array of finite numbers
+            float32 stays float32, anything else becomes float64.
+        y : ignored
+        sample_weight : (n_rows,) array of numbers of at least 0, a number, or None
+            How much each row counts; None counts each once.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X or sample_weight is not as described.
+        """
+        names = feature_names(X)
+        rows = check_X(X, keep_float32=True)
+        self.check_params()
+        if len(rows) < self.n_clusters:
+            raise ValueError(f"n_samples={len(rows)} should be >= n_clusters={self.n_clusters}.")
+        weights = check_weights(sample_weight, len(rows))
+        best = self._best_of_beginnings(rows, weights)
+        self._warn_of_missing_clusters(best)
+        self._learn(best)
+        self._learn_names(names)
+        return self
+
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray[np.int32]:
+        """`fit`, then ``labels_``."""
+        return self.fit(X, sample_weight=sample_weight).labels_
+
+    def fit_transform(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> NDArray[Any]:
+        """`fit`, then `transform` of the same rows."""
+        return self.fit(X, sample_weight=sample_weight).transform(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int32]:
+        """The nearest centre of each row, (n_rows,); of equally near ones the first.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X has NaN, infinity or other columns than `fit` saw.
+        """
+        return nearest(self._rows_as_in_fit(X), self.cluster_centers_)[0]
+
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
+        """The distance of each row to each centre, (n_rows, n_clusters), in X's type and unit."""
+        rows = self._rows_as_in_fit(X)
+        distances = np.sqrt(squared_distances(rows, self.cluster_centers_))
+        return np.ascontiguousarray(distances.T, dtype=rows.dtype)
+
+    def score(
+        self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Minus the inertia of these rows: greater is better, as scikit-learn wants it."""
+        rows = self._rows_as_in_fit(X)
+        weights = check_weights(sample_weight, len(rows))
+        return -total(weights * nearest(rows, self.cluster_centers_)[1])
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """The names of `transform`'s columns: kmeans0, kmeans1 and so on."""
+        self._check_is_fitted()
+        names = [f"kmeans{label}" for label in range(len(self.cluster_centers_))]
+        return np.array(names, dtype=object)
+
+    def check_params(self) -> None:
+        check_integer("n_clusters", self.n_clusters, 1)
+        if self.n_init != _AUTO:
+            check_integer("n_init", self.n_init, 1)
+        check_integer("max_iter", self.max_iter, 1)
+        check_integer("max_iters", self.max_iters, 1, optional=True)
+        check_number("tol", self.tol, 0.0)
+        check_integer("random_state", self.random_state, 0, optional=True)
+        if isinstance(self.init, str) and self.init != _GREEDY:
+            raise ValueError(f"init must be {_GREEDY!r} or an array of centres, got {self.init!r}")
+
+    def __sklearn_tags__(self) -> Any:
+        return clusterer_tags()
+
+    def _best_of_beginnings(self, rows: Rows, weights: Floats) -> Clustering:
+        max_iter = self.max_iter if self.max_iters is None else self.max_iters
+        with np.errstate(over="ignore", invalid="ignore"):
+            tolerance = float(self.tol) * check_spread(spread(rows))
+        best: Clustering | None = None
+        for centres in self._beginnings(rows, weights):
+            found = lloyd(rows, weights, centres, int(max_iter), tolerance)
+            if best is None or found.inertia < best.inertia:
+                best = found
+        assert best is not None
+        return best
+
+    def _beginnings(self, rows: Rows, weights: Floats) -> list[Rows]:
+        if not isinstance(self.init, str):
+            return [self._given_centres(rows)]
+        rng = Random(None if self.random_state is None else int(self.random_state))
+        n_init = 1 if isinstance(self.n_init, str) else int(self.n_init)
+        seedings = [np.array(seeding_draws(rng, int(self.n_clusters))) for _ in range(n_init)]
+        return [rows[seed_rows(rows, weights, draws)] for draws in seedings]
+
+    def _given_centres(self, rows: Rows) -> Rows:
+        centres = check_X(self.init).astype(rows.dtype)
+        if len(centres) != self.n_clusters:
+            raise ValueError(
+                f"The shape of the initial centers {centres.shape} does not match the number of "
+                f"clusters {self.n_clusters}."
+            )
+        if centres.shape[1] != rows.shape[1]:
+            raise ValueError(
+                f"The shape of the initial centers {centres.shape} does not match the number of "
+                f"features of the data {rows.shape[1]}."
+            )
+        return centres
+
+    def _warn_of_missing_clusters(self, found: Clustering) -> None:
+        n_distinct = np.unique(found.labels).size
+        if n_distinct < self.n_clusters:
+            warnings.warn(
+                f"Number of distinct clusters ({n_distinct}) found smaller than n_clusters "
+                f"({self.n_clusters}). Possibly due to duplicate points in X.",
+                as_theirs(ConvergenceWarning),
+                stacklevel=3,
+            )
+
+    def _learn(self, found: Clustering) -> None:
+        self.cluster_centers_ = found.centres
+        self.labels_ = found.labels
+        self.inertia_ = found.inertia
+        self.n_iter_ = found.n_iter
+        self.n_features_in_ = found.centres.shape[1]
+
+    def _rows_as_in_fit(self, X: ArrayLike) -> NDArray[Any]:
+        return self._checked_as_in_fit(X, keep_float32=True)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        self._check_is_fitted()
+        facts: dict[str, Any] = {
+            "dtype": self.cluster_centers_.dtype.name,
+            "inertia": self.inertia_,
+            "n_iter": self.n_iter_,
+        }
+        return facts, {"centres": self.cluster_centers_, "labels": self.labels_}
+
+    def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.check_params()
+        self._learn(restored_clustering(facts, arrays, int(self.n_clusters)))
+
+
+def clustering_of_columns(
+    columns: Mapping[str, list[float]], n_clusters: int, max_iter: int, random_state: int
+) -> tuple[list[int], list[list[float]], float, int]:
+    """Labels, centres, inertia and iterations for a table, as `kmeans_plain` gives them."""
+    model = KMeans(n_clusters, max_iter=max_iter, random_state=random_state)
+    with warnings.catch_warnings():
+        # The command shows which clusters have no rows.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.array(list(columns.values())).T)
+    return model.labels_.tolist(), model.cluster_centers_.tolist(), model.inertia_, model.n_iter_

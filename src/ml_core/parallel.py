@@ -1,0 +1,47 @@
+"""The same task for many items, on threads or wherever joblib has been told to run it."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each(
+    task: Callable[[Item], Result], items: Sequence[Item], n_jobs: int | None
+) -> Iterator[Result]:
+    """The results in the order of the items, as they come; close it to give up on the rest.
+
+    Where joblib is loaded it decides by its own configuration (``joblib.parallel_config``), so that
+    items can go to other processes or machines: only who has loaded it can have told it so.
+    """
+    joblib: Any = sys.modules.get("joblib")
+    # Before 1.3, which brought the configuration, it gave results only all at once.
+    if hasattr(joblib, "parallel_config"):
+        run = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        return iter(run(joblib.delayed(task)(item) for item in items))
+    workers = min(n_workers(n_jobs), len(items))
+    return map(task, items) if workers == 1 else _on_threads(task, items, workers)
+
+
+def n_workers(n_jobs: int | None) -> int:
+    """Threads for ``n_jobs``: None is 1, -1 as many as processors, -2 one less and so on."""
+    if n_jobs is None:
+        return 1
+    return int(n_jobs) if n_jobs > 0 else max(1, (os.cpu_count() or 1) + 1 + int(n_jobs))
+
+
+def _on_threads(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(task, item) for item in items]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()

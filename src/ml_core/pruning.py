@@ -1,0 +1,128 @@
+"""Minimal cost-complexity pruning: cutting off the branches that earn too little.
+
+Breiman, Friedman, Olshen and Stone 1984, section 3.3. The cost of a tree is its risk, the impurity
+of its leaves weighted by their share of the rows, plus alpha for each leaf. A branch at node t
+earns ``g(t) = (risk of t as a leaf - risk of its leaves) / (its leaves - 1)`` for each leaf beyond
+the first; the branch that earns least is the weakest link. Cutting weakest links as long as they
+earn no more than alpha leaves the smallest tree of least cost.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.criteria import Criterion
+from ml_core.trees import LEAF, Tree
+
+Floats = NDArray[np.float64]
+
+
+class PruningPath(NamedTuple):
+    """Both (n_steps,): the alphas at which a branch goes, and the risk of what is then left.
+
+    The first step is the whole tree at alpha 0, the last is its root alone.
+    """
+
+    ccp_alphas: Floats
+    impurities: Floats
+
+
+class _Cut(NamedTuple):
+    node: int
+    alpha: float
+    risk: float
+
+
+def pruned(tree: Tree, criterion: Criterion, alpha: float) -> Tree:
+    """The tree without the branches that earn no more than ``alpha``; 0 leaves it as it is.
+
+    Costs O(n_nodes) for each branch that goes.
+    """
+    if alpha == 0.0:
+        return tree
+    feature = tree.feature.copy()
+    for cut in _cuts(tree, criterion):
+        if cut.alpha > alpha:
+            break
+        feature[cut.node] = LEAF
+    return _reachable(tree, feature)
+
+
+def pruning_path(tree: Tree, criterion: Criterion) -> PruningPath:
+    """All steps from the whole tree to its root."""
+    steps = [_Cut(-1, 0.0, float(_risks(tree, criterion)[tree.feature == LEAF].sum()))]
+    for cut in _cuts(tree, criterion):
+        # Rounding may let a later link seem weaker than the one before it.
+        steps.append(cut._replace(alpha=max(cut.alpha, steps[-1].alpha)))
+    alphas, risks = ([step[part] for step in steps] for part in (1, 2))
+    return PruningPath(np.array(alphas), np.array(risks))
+
+
+def _risks(tree: Tree, criterion: Criterion) -> Floats:
+    """What each node adds to the risk where it is a leaf."""
+    counts = tree.value.T.astype(np.float64)
+    risks: Floats = criterion(counts, counts.sum(axis=0)) / tree.value[0].sum()
+    return risks
+
+
+def _cuts(tree: Tree, criterion: Criterion) -> Iterator[_Cut]:
+    """Weakest links, one after the other, until the root is a leaf."""
+    risk = _risks(tree, criterion)
+    parent = _parents(tree)
+    below, leaves = risk.copy(), np.ones(tree.n_nodes)
+    inner = tree.feature != LEAF
+    for node in np.flatnonzero(inner)[::-1]:
+        pair = [tree.left[node], tree.right[node]]
+        below[node], leaves[node] = below[pair].sum(), leaves[pair].sum()
+    while inner[0]:
+        links = np.flatnonzero(inner)
+        earned = (risk[links] - below[links]) / (leaves[links] - 1)
+        weakest = int(earned.argmin())
+        node = int(links[weakest])
+        inner[_branch(tree, node, inner)] = False
+        lost, gained = leaves[node] - 1, risk[node] - below[node]
+        ancestor = node
+        while ancestor != LEAF:
+            leaves[ancestor] -= lost
+            below[ancestor] += gained
+            ancestor = int(parent[ancestor])
+        yield _Cut(node, float(earned[weakest]), float(below[0]))
+
+
+def _parents(tree: Tree) -> NDArray[np.intp]:
+    parent = np.full(tree.n_nodes, LEAF, dtype=np.intp)
+    inner = np.flatnonzero(tree.feature != LEAF)
+    parent[tree.left[inner]] = inner
+    parent[tree.right[inner]] = inner
+    return parent
+
+
+def _branch(tree: Tree, root: int, inner: NDArray[np.bool_]) -> list[int]:
+    """The inner nodes at and under ``root``."""
+    found, waiting = [], [root]
+    while waiting:
+        node = waiting.pop()
+        if inner[node]:
+            found.append(node)
+            waiting += [int(tree.left[node]), int(tree.right[node])]
+    return found
+
+
+def _reachable(tree: Tree, feature: NDArray[np.int32]) -> Tree:
+    """The nodes that are still under the root where ``feature`` says what is a leaf now."""
+    kept = np.zeros(tree.n_nodes, dtype=np.bool_)
+    kept[0] = True
+    # Children come after their parent, so that one pass finds all.
+    for node in np.flatnonzero(feature != LEAF):
+        kept[[tree.left[node], tree.right[node]]] |= kept[node]
+    place = kept.cumsum(dtype=np.int32) - 1
+    inner = (feature != LEAF)[kept]
+    return Tree(
+        feature=feature[kept],
+        threshold=np.where(inner, tree.threshold[kept], 0.0),
+        left=np.where(inner, place[tree.left[kept]], LEAF).astype(np.int32),
+        right=np.where(inner, place[tree.right[kept]], LEAF).astype(np.int32),
+        value=tree.value[kept],
+    )

@@ -1,0 +1,438 @@
+"""K-Means: what the paper promises, what scikit-learn finds, and inputs at the edge."""
+
+import itertools
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml_core import ConvergenceWarning, KMeans, dumps, kmeans_plain, kmeans_reference, loads
+from ml_core.kmeans_plain import plain_kmeans
+from ml_core.kmeans_reference import nearest, rows_at, total
+from ml_core.kmeans_shared import n_trials, seeding_draws
+from ml_core.lloyd import filled_clusters, lloyd, spread
+from ml_core.seeding import seed_rows
+from tests.ml_core.data import Matrix, clouds
+
+cluster: Any = pytest.importorskip("sklearn.cluster")
+datasets: Any = pytest.importorskip("sklearn.datasets")
+
+
+def inertia_of(x: Matrix, labels: Any) -> float:
+    parts = [x[labels == label] for label in np.unique(labels)]
+    return float(sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts))
+
+
+def first_rows(x: Matrix, n_clusters: int, seed: int) -> Matrix:
+    return x[np.random.default_rng(seed).choice(len(x), n_clusters, replace=False)]
+
+
+def test_labels_are_the_nearest_centres_and_centres_the_means() -> None:
+    x, _ = clouds(300, 4)
+    model = KMeans(5, tol=0.0, random_state=0).fit(x)
+    distances = ((x[:, None, :] - model.cluster_centers_) ** 2).sum(axis=2)
+    assert np.array_equal(model.labels_, distances.argmin(axis=1))
+    means = [x[model.labels_ == label].mean(axis=0) for label in range(5)]
+    assert np.allclose(model.cluster_centers_, means, rtol=1e-10)
+    assert model.inertia_ == pytest.approx(distances.min(axis=1).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_inertia_never_grows(weighted: bool) -> None:
+    x, _ = clouds(400, 3, n_classes=6)
+    weights = np.random.default_rng(1).random(400) if weighted else np.ones(400)
+    # All centres on one row: five of six clusters are empty at first and must be filled.
+    centres = np.repeat(x[:1], 6, axis=0)
+    found = [lloyd(x, weights, centres, n_iter, 0.0) for n_iter in range(1, 40)]
+    inertias = np.array([one.inertia for one in found])
+    assert (np.diff(inertias) <= 1e-12 * inertias[1:]).all()
+    assert inertias[-1] < inertias[0] / 1.1
+    assert np.unique(found[-1].labels).size == 6
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_beginning_gives_scikit_learns_labels(seed: int) -> None:
+    x, _ = clouds(500, 5, n_classes=4, seed=seed)
+    init = first_rows(x, 6, seed)
+    ours = KMeans(6, init=init).fit(x)
+    theirs = cluster.KMeans(6, init=init, n_init=1).fit(x)
+    assert np.array_equal(ours.labels_, theirs.labels_)
+    assert ours.n_iter_ == theirs.n_iter_
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-10)
+    assert np.allclose(ours.cluster_centers_, theirs.cluster_centers_, rtol=1e-9)
+
+
+def test_in_float32_close_calls_are_decided_better_than_by_scikit_learn() -> None:
+    x = clouds(500, 5, n_classes=4)[0].astype(np.float32)
+    ours = KMeans(6, init=x[:6]).fit(x)
+    theirs = cluster.KMeans(6, init=x[:6], n_init=1).fit(x)
+    assert (ours.labels_ == theirs.labels_).mean() > 0.99
+    precise = ((x.astype(np.float64) - ours.cluster_centers_[ours.labels_]) ** 2).sum()
+    assert ours.inertia_ == pytest.approx(precise, rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "n_clusters"), [("iris", 3), ("wine", 4), ("digits", 10)])
+def test_known_data_gets_scikit_learns_labels(name: str, n_clusters: int) -> None:
+    x = getattr(datasets, f"load_{name}")().data
+    init = first_rows(x, n_clusters, 1)
+    weights = np.random.default_rng(0).integers(1, 5, size=len(x))
+    ours = KMeans(n_clusters, init=init).fit(x, sample_weight=weights)
+    theirs = cluster.KMeans(n_clusters, init=init, n_init=1).fit(x, sample_weight=weights)
+    assert np.array_equal(ours.labels_, theirs.labels_)
+    assert ours.inertia_ == pytest.approx(theirs.inertia_, rel=1e-10)
+    assert ours.score(x) == pytest.approx(theirs.score(x), rel=1e-10)
+    assert np.allclose(ours.transform(x), theirs.transform(x))
+
+
+def test_whole_fits_are_as_good_as_scikit_learns() -> None:
+    x, _ = clouds(400, 4, n_classes=8)
+    ours = [KMeans(8, random_state=seed).fit(x).inertia_ for seed in range(20)]
+    theirs = [cluster.KMeans(8, random_state=seed).fit(x).inertia_ for seed in range(20)]
+    assert np.mean(ours) == pytest.approx(np.mean(theirs), rel=0.03)
+
+
+def test_no_result_is_better_than_the_optimum_and_a_good_one_reaches_it() -> None:
+    for seed in range(5):
+        x = np.random.default_rng(seed).normal(size=(8, 2))
+        partitions = itertools.product(range(3), repeat=8)
+        optimum = min(inertia_of(x, np.array(labels)) for labels in partitions)
+        found = KMeans(3, n_init=20, tol=0.0, random_state=seed).fit(x)
+        assert found.inertia_ >= optimum * (1 - 1e-12)
+        assert found.inertia_ == pytest.approx(optimum)
+
+
+def test_the_first_centre_is_drawn_by_weight_and_the_next_by_squared_distance() -> None:
+    x = np.array([[0.0], [1.0], [3.0], [6.0]])
+    weights = np.array([1.0, 2.0, 3.0, 0.0])
+    rng = Random(0)
+    drawn = np.zeros((4, 4))
+    for _ in range(4000):
+        # One candidate a line: k-means++ as published, without the greedy choice.
+        first, second = seed_rows(x, weights, np.array([[rng.random()], [rng.random()]]))
+        drawn[first, second] += 1
+    masses = weights * (x - x.T) ** 2
+    shares = np.divide(masses, masses.sum(axis=1, keepdims=True))
+    expected = 4000 * (weights / weights.sum())[:, None] * shares
+    possible = expected > 0
+    assert drawn[~possible].sum() == 0
+    chi_square = ((drawn - expected)[possible] ** 2 / expected[possible]).sum()
+    # Six possible pairs, five degrees of freedom: 20.5 is exceeded once in a thousand times.
+    assert chi_square < 20.5
+
+
+def test_seeding_takes_the_candidate_that_leaves_the_least_inertia() -> None:
+    x, _ = clouds(60, 2)
+    draws = np.array(seeding_draws(Random(3), 5))
+    rows = seed_rows(x, np.ones(60), draws)
+    closest = ((x - x[rows[0]]) ** 2).sum(axis=1)
+    for line, chosen in zip(draws[1:], rows[1:], strict=True):
+        left = {
+            row: np.minimum(closest, ((x - x[row]) ** 2).sum(axis=1)).sum()
+            for row in rows_at(closest, line)
+        }
+        assert left[chosen] == min(left.values())
+        closest = np.minimum(closest, ((x - x[chosen]) ** 2).sum(axis=1))
+
+
+def test_as_many_candidates_are_tried_as_in_scikit_learn() -> None:
+    assert [n_trials(k) for k in (1, 2, 3, 8, 64)] == [2, 2, 3, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("mass", "draw", "row"),
+    [
+        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.0, 1),
+        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.2499, 1),
+        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.25, 3),
+        ([0.0, 1.0, 0.0, 3.0, 0.0], 1.0 - 2.0**-53, 3),
+        ([0.0, 5e-324, 0.0], 0.9, 1),
+        ([0.0, 0.0], 0.5, 0),
+    ],
+)
+def test_a_row_without_mass_is_not_drawn(mass: list[float], draw: float, row: int) -> None:
+    assert rows_at(np.array(mass), np.array([draw])).tolist() == [row]
+    assert kmeans_plain._row_at(mass, draw) == row
+
+
+def test_seeded_rows_are_distinct_while_there_are_distinct_rows() -> None:
+    x = np.arange(6.0)[:, None].repeat(3, axis=0)
+    for seed in range(20):
+        rows = seed_rows(x, np.ones(18), np.array(seeding_draws(Random(seed), 6)))
+        assert np.unique(x[rows]).size == 6
+
+
+def test_blocks_change_nothing_but_the_order_of_additions(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, _ = clouds(200, 3)
+    whole = KMeans(4, random_state=0).fit(x)
+    monkeypatch.setattr(kmeans_reference, "BLOCK", 7)
+    parts = KMeans(4, random_state=0).fit(x)
+    assert np.array_equal(whole.labels_, parts.labels_)
+    assert np.allclose(whole.cluster_centers_, parts.cluster_centers_, rtol=1e-13)
+
+
+def test_sums_are_made_in_the_order_that_is_written_down() -> None:
+    values = np.array([1e16, 1.0, -1e16, 1.0])
+    assert total(values) == 1.0
+    x = values[:, None]
+    sums, totals = kmeans_reference.cluster_sums(x, np.ones(4), np.zeros(4, np.int32), 2)
+    assert sums.tolist() == [[1.0], [0.0]]
+    assert totals.tolist() == [4.0, 0.0]
+
+
+def test_distances_keep_their_digits_far_from_the_origin() -> None:
+    x = 1e9 + np.array([[0.0], [1e-3], [1.0]])
+    labels, closest = nearest(x, x[[0, 2]])
+    assert labels.tolist() == [0, 0, 1]
+    assert closest[1] == pytest.approx(1e-6, rel=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.parametrize("case", range(24))
+def test_plain_python_finds_the_same_bits(case: int) -> None:
+    rng = np.random.default_rng(case)
+    n_rows, n_features = int(rng.integers(1, 40)), int(rng.integers(1, 5))
+    n_clusters = min(n_rows, int(rng.integers(1, 9)))
+    x = rng.normal(size=(n_rows, n_features)) * 10.0 ** rng.integers(-3, 4)
+    x = x.round() if case % 3 == 0 else x
+    model = KMeans(n_clusters, random_state=case, max_iter=1 + case)
+    model.fit(x)
+    labels, centres, inertia, n_iter = plain_kmeans(x.tolist(), n_clusters, 1 + case, case)
+    assert labels == model.labels_.tolist()
+    assert centres == model.cluster_centers_.tolist()
+    assert (inertia, n_iter) == (model.inertia_, model.n_iter_)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_another_beginning() -> None:
+    x, _ = clouds(150, 3)
+    assert dumps(KMeans(6, random_state=4).fit(x)) == dumps(KMeans(6, random_state=4).fit(x))
+    centres = {KMeans(6, random_state=s).fit(x).cluster_centers_.tobytes() for s in range(5)}
+    assert len(centres) > 1
+
+
+def test_more_beginnings_find_no_worse_result() -> None:
+    x, _ = clouds(200, 3, n_classes=8)
+    # The first beginning is the same, so more of them can only be better.
+    inertias = [KMeans(8, n_init=n, random_state=0).fit(x).inertia_ for n in (1, 3, 9)]
+    assert inertias == sorted(inertias, reverse=True)
+    assert inertias[2] < inertias[0]
+
+
+def test_max_iters_is_accepted_for_max_iter() -> None:
+    x, _ = clouds(300, 4)
+    few = KMeans(6, max_iters=2, random_state=0).fit(x)
+    assert few.n_iter_ == 2
+    same = KMeans(6, max_iter=2, random_state=0).fit(x)
+    assert np.array_equal(few.cluster_centers_, same.cluster_centers_)
+    assert np.array_equal(few.labels_, few.predict(x))
+
+
+def test_a_weight_is_the_row_repeated() -> None:
+    x, _ = clouds(80, 3)
+    weights = np.random.default_rng(0).integers(0, 4, size=80)
+    weighted = KMeans(4, random_state=1).fit(x, sample_weight=weights)
+    repeated = KMeans(4, random_state=1, tol=weighted.tol).fit(x.repeat(weights, axis=0))
+    assert np.allclose(weighted.cluster_centers_, repeated.cluster_centers_)
+    assert weighted.inertia_ == pytest.approx(repeated.inertia_)
+
+
+def test_one_number_weighs_all_rows_alike() -> None:
+    x, _ = clouds(50, 2)
+    plain, heavy = (KMeans(3, random_state=0).fit(x, sample_weight=w) for w in (None, 2.0))
+    assert np.array_equal(plain.labels_, heavy.labels_)
+    assert heavy.inertia_ == pytest.approx(2 * plain.inertia_)
+    assert heavy.score(x, sample_weight=2.0) == -heavy.inertia_
+
+
+def test_an_empty_cluster_is_given_the_farthest_row() -> None:
+    labels = np.array([0, 0, 0, 1], dtype=np.int32)
+    closest = np.array([1.0, 4.0, 2.0, 9.0])
+    # Row 3 is farther, but the last of its cluster; row 1 is the next.
+    assert filled_clusters(labels, closest, np.ones(4), 3).tolist() == [0, 2, 0, 1]
+    # Without weight row 1 does not count, and moves nowhere.
+    weights = np.array([1.0, 0.0, 1.0, 1.0])
+    assert filled_clusters(labels, closest, weights, 3).tolist() == [0, 0, 2, 1]
+    assert filled_clusters(labels, np.zeros(4), np.ones(4), 3).tolist() == labels.tolist()
+    plain = kmeans_plain._filled_clusters(labels.tolist(), closest.tolist(), 3)
+    assert plain == [0, 2, 0, 1]
+
+
+def test_a_centre_that_no_row_is_near_is_not_left_empty() -> None:
+    x, _ = clouds(40, 2)
+    init = [[0.0, 0.0], [1e6, 1e6], [-1e6, 1e6]]
+    model = KMeans(3, init=init).fit(x)
+    assert np.unique(model.labels_).size == 3
+    assert np.abs(model.cluster_centers_).max() < 100
+
+
+def test_as_many_clusters_as_rows_leave_no_inertia() -> None:
+    x, _ = clouds(12, 2)
+    model = KMeans(12, random_state=0).fit(x)
+    assert model.inertia_ == 0.0
+    assert sorted(model.labels_.tolist()) == list(range(12))
+
+
+def test_fewer_distinct_rows_than_clusters_are_warned_of() -> None:
+    x = np.array([[0.0], [0.0], [5.0], [5.0]])
+    with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(2\) found smaller than"):
+        model = KMeans(3, random_state=0).fit(x)
+    assert model.inertia_ == 0.0
+    assert np.unique(model.labels_).size == 2
+    with pytest.warns(ConvergenceWarning, match=r"distinct clusters \(1\)"):
+        assert KMeans(2).fit(np.ones((5, 2))).inertia_ == 0.0
+
+
+def test_one_row_and_one_cluster_are_enough() -> None:
+    model = KMeans(1).fit([[1.0, 2.0]])
+    assert model.cluster_centers_.tolist() == [[1.0, 2.0]]
+    assert model.predict([[9.0, 9.0]]).tolist() == [0]
+
+
+def test_neighbouring_floats_are_told_apart() -> None:
+    low = 1.0
+    x = np.array([[low], [np.nextafter(low, 2.0)]])
+    model = KMeans(2, random_state=0, tol=0.0).fit(x)
+    assert sorted(model.labels_.tolist()) == [0, 1]
+
+
+def test_constant_and_repeated_columns_change_no_label() -> None:
+    x, _ = clouds(100, 3)
+    wide = np.hstack([x, np.full((100, 1), 7.0), x])
+    init = [0, 1, 2]
+    before = KMeans(3, init=x[init], tol=0.0).fit(x)
+    after = KMeans(3, init=wide[init], tol=0.0).fit(wide)
+    assert np.array_equal(before.labels_, after.labels_)
+    assert after.inertia_ == pytest.approx(2 * before.inertia_)
+
+
+def test_columns_can_be_moved_shifted_and_scaled_by_two() -> None:
+    x, _ = clouds(150, 4)
+    before = KMeans(5, init=x[:5]).fit(x)
+    changes: list[Callable[[Matrix], Matrix]] = [
+        lambda rows: rows[:, ::-1],
+        lambda rows: rows * 1024.0,
+        lambda rows: rows + 64.0,
+    ]
+    for change in changes:
+        after = KMeans(5, init=change(x[:5])).fit(change(x))
+        assert np.array_equal(before.labels_, after.labels_)
+
+
+def test_spread_is_the_mean_variance() -> None:
+    x, _ = clouds(300, 4)
+    assert spread(x) == pytest.approx(x.var(axis=0).mean())
+
+
+def test_float32_stays_float32() -> None:
+    x = clouds(60, 3)[0].astype(np.float32)
+    model = KMeans(3, random_state=0).fit(x)
+    assert model.cluster_centers_.dtype == model.transform(x).dtype == np.float32
+    assert np.array_equal(model.labels_, model.predict(x))
+    whole_numbers = KMeans(3, random_state=0).fit(np.arange(12).reshape(6, 2))
+    assert whole_numbers.cluster_centers_.dtype == np.float64
+
+
+def test_before_fit_there_is_nothing_to_see() -> None:
+    model = KMeans(3)
+    assert (model.labels, model.centroids, model.inertia) == (None, None, None)
+    x, _ = clouds(30, 2)
+    model.fit(x)
+    assert model.labels is model.labels_
+    assert model.centroids is model.cluster_centers_
+    assert model.inertia == model.inertia_
+
+
+def test_fit_predict_and_fit_transform_are_fit_and_then_the_other() -> None:
+    x, _ = clouds(40, 2)
+    model = KMeans(3, random_state=0)
+    assert np.array_equal(model.fit_predict(x), model.labels_)
+    assert np.array_equal(model.fit_transform(x), model.transform(x))
+    assert np.array_equal(model.transform(x).argmin(axis=1), model.labels_)
+    assert model.get_feature_names_out().tolist() == ["kmeans0", "kmeans1", "kmeans2"]
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        ([[1.0], [np.nan]], r"Input X contains NaN\."),
+        (np.array([[1.0], [np.inf]], np.float32), r"too large for dtype\('float32'\)"),
+        ([[1.0]], r"n_samples=1 should be >= n_clusters=2\."),
+        ([[1e200], [-1e200]], "too far apart to square their distances"),
+    ],
+)
+def test_rows_that_cannot_be_clustered_are_refused(x: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        KMeans(2).fit(x)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([1.0, -1.0, 1.0], "Negative values in data"),
+        ([0.0, 0.0, 0.0], "at least one non-zero"),
+        ([1.0, 1.0], r"sample_weight.shape == \(2,\)"),
+        ([[1.0], [1.0], [1.0]], "1D array or scalar"),
+        ([1.0, np.nan, 1.0], "Input sample_weight contains NaN"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        KMeans(2).fit([[1.0], [2.0], [3.0]], sample_weight=weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_clusters", 0),
+        ("n_clusters", 2.0),
+        ("init", "random"),
+        ("n_init", 0),
+        ("n_init", "many"),
+        ("max_iter", 0),
+        ("max_iters", 0),
+        ("tol", -1.0),
+        ("tol", np.nan),
+        ("tol", "small"),
+        ("random_state", -1),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        KMeans(2).set_params(**{name: value}).fit([[1.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("init", "words"),
+    [
+        ([[1.0]], "does not match the number of clusters 2"),
+        ([[1.0, 2.0], [3.0, 4.0]], "does not match the number of features of the data 1"),
+        ([[1.0], [np.nan]], "contains NaN"),
+    ],
+)
+def test_initial_centres_must_fit_the_data(init: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        KMeans(2, init=init).fit([[1.0], [2.0]])
+
+
+def test_a_fit_that_fails_leaves_the_model_whole() -> None:
+    x, _ = clouds(30, 2)
+    model = KMeans(3, random_state=0).fit(x)
+    before = dumps(model)
+    with pytest.raises(ValueError, match="NaN"):
+        model.fit([[np.nan]])
+    assert dumps(model) == before
+
+
+def test_a_loaded_model_answers_as_the_saved_one() -> None:
+    x = clouds(50, 3)[0].astype(np.float32)
+    for params in ({"random_state": 1}, {"init": x[:4]}, {"init": x[:4].tolist()}):
+        model = KMeans(4).set_params(**params).fit(x)
+        copy = loads(dumps(model))
+        assert isinstance(copy, KMeans)
+        assert copy.cluster_centers_.dtype == np.float32
+        assert np.array_equal(copy.transform(x), model.transform(x))
+        assert np.array_equal(copy.labels_, model.labels_)
+        assert (copy.inertia_, copy.n_iter_) == (model.inertia_, model.n_iter_)
+        assert dumps(copy) == dumps(model)
+        assert dumps(copy.fit(x)) == dumps(model)
