@@ -29,7 +29,6 @@ from astralytiq.core import bulk, executor, resources
 from astralytiq.core.db import Database
 from astralytiq.core.security import Actor, Role, scopes_of
 from astralytiq.core.settings import Settings
-from astralytiq.engines.etl.columns import transposed
 from astralytiq.features.ingestion import indexing, records
 from astralytiq.features.ingestion.models import DataRecord, RecordCount, RecordWord
 
@@ -82,9 +81,8 @@ def record(number: int, nouns: list[int], day: int) -> dict[str, Any]:
 async def fill(database: Database, total: int) -> None:
     for first in range(1, total + 1, BATCH):
         rows = await asyncio.to_thread(some_records, first, min(BATCH, total + 1 - first))
-        columns = transposed(rows)
         async with database.transaction() as session:
-            found = records.incoming(columns, for_sqlite=database.is_sqlite)
+            found = records.from_rows(rows, for_sqlite=database.is_sqlite)
             await bulk.append(session, found.rows)
             last = await session.scalar(select(func.max(DataRecord.id))) or 0
             span = (indexing.segment_of(last - len(rows) + 1), indexing.segment_of(last) + 1)

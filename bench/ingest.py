@@ -127,7 +127,7 @@ async def ours(what: str, home: Path, database: str, url: str) -> dict[str, floa
     from astralytiq.core.resources import opened
     from astralytiq.core.security import SYSTEM
     from astralytiq.core.settings import Settings
-    from astralytiq.features.ingestion import service
+    from astralytiq.features.ingestion import service, starting
     from astralytiq.features.ingestion.schemas import source_spec
 
     wiring.load_tables()
@@ -148,7 +148,7 @@ async def ours(what: str, home: Path, database: str, url: str) -> dict[str, floa
         await migrations.bring_up_to_date(resources.database, settings.database)
         await resources.database.write(partial(service.ensure_source, actor=SYSTEM, body=spec))
         run = await resources.database.write(
-            lambda s: service.start_run(s, SYSTEM, f"bench_{what}")
+            lambda s: starting.start_run(s, SYSTEM, f"bench_{what}")
         )
         memory.settle(memory.OF_WORKERS)
         began = time.perf_counter()

@@ -25,7 +25,6 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from astralytiq import migrations, wiring
 from astralytiq.core import bulk
 from astralytiq.core.db import Database, utc_now
-from astralytiq.core.rows import rows_of
 from astralytiq.core.security import Actor, Role, scopes_of
 from astralytiq.features.accounts.models import User
 from astralytiq.features.projects.models import Member, Project, ProjectStatus
@@ -134,7 +133,7 @@ async def fill(database: Database, total: int) -> None:
 
 async def store(session: AsyncSession, table: Any, rows: list[dict[str, Any]]) -> None:
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    await bulk.append(session, rows_of(table, columns, for_sqlite=bulk.is_sqlite(session)))
+    await bulk.append(session, bulk.rows_of(table, columns, for_sqlite=bulk.is_sqlite(session)))
 
 
 # Databases --------------------------------------------------------------------------------------

@@ -13,8 +13,10 @@ from sqlalchemy import inspect, select, text
 
 from astralytiq import migrations
 from astralytiq.core.db import Base, Database
+from astralytiq.core.jobs import Job
 from astralytiq.core.security import Role
 from astralytiq.features.accounts.models import User
+from astralytiq.features.ingestion.models import DataRecord, RecordNote, Run
 from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
@@ -100,6 +102,26 @@ async def test_an_sqlite_file_is_copied_before_it_is_migrated(tmp_path: Path) ->
         assert copied.execute("SELECT username FROM users").fetchall() == [("ada",)]
     async with database.reading() as session:
         assert await session.scalar(select(User.username)) == "ada"
+    await database.close()
+
+
+async def test_going_back_leaves_no_dry_run_behind_and_coming_again_indexes_all_records(
+    empty_url: str,
+) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    database = Database(empty_url)
+    record = {"source": "shop", "source_id": "1", "extra": {}, "entity_id": "e", "run_id": "r"}
+    async with database.transaction() as session:
+        session.add_all([Run(source="shop", dry_run=True), Run(source="other")])
+        session.add(DataRecord(**record, content_hash="h", raw_id=1, raw_position=0))
+    await asyncio.to_thread(migrations.downgrade, empty_url, "0006")
+    async with database.reading() as session:
+        assert await session.scalar(text("SELECT max(source) FROM etl_runs")) == "other"
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    async with database.reading() as session:
+        assert (await session.scalars(select(Run.dry_run))).all() == [False]
+        assert (await session.scalars(select(RecordNote.segment))).all() == [0]
+        assert (await session.scalars(select(Job.name))).all() == ["ingestion.index"]
     await database.close()
 
 

@@ -9,6 +9,7 @@ from astralytiq.core.security import SYSTEM, Actor
 from astralytiq.core.settings import Settings, UnsafeSettings
 from astralytiq.features.accounts import first_accounts
 from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion import starting
 from astralytiq.features.ingestion.models import Run
 from astralytiq.features.ingestion.schemas import CsvSource
 
@@ -74,4 +75,4 @@ async def add_source(resources: Resources, actor: Actor, name: str) -> Run:
     path = home.copy_sample(resources.settings, f"{name}.csv")
     body = CsvSource(kind="csv", name=name, path=path.name, primary_key="id")
     await resources.database.write(lambda s: ingestion.ensure_source(s, actor, body))
-    return await resources.database.write(lambda s: ingestion.start_run(s, actor, name))
+    return await resources.database.write(lambda s: starting.start_run(s, actor, name))

@@ -8,9 +8,8 @@ from sqlalchemy import Table, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.bulk import Upserted, append, is_sqlite, upsert
+from astralytiq.core.bulk import Rows, Upserted, append, is_sqlite, rows_of, upsert
 from astralytiq.core.resources import Resources
-from astralytiq.core.rows import Rows, rows_of
 from astralytiq.features.ingestion.models import DataRecord, RawCsv
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from astralytiq.core import budgets, http
+from astralytiq.core.addresses import is_public
 from astralytiq.core.budgets import Budgets, Pace
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Attempt, Fetcher, Patience, Request, Watcher, is_public
+from astralytiq.core.http import Attempt, Fetcher, Patience, Request, Watcher
 from astralytiq.core.jobs import Transient
 from tests.features.ingestion.servers import Asked, Reply, serving
 
@@ -231,6 +232,29 @@ async def test_22_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.Mon
     monkeypatch.setattr(http, "MOST_BYTES", 1 << 20)
     bomb = Reply(gzip.compress(bytes(8 << 20)), headers={"Content-Encoding": "gzip"})
     with serving(lambda _: bomb) as server, pytest.raises(Invalid, match="more than 1 MB at once"):
+        await fetch(server.url)
+
+
+async def test_22_what_is_packed_twice_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty kilobytes would become gigabytes at once."""
+    bomb = gzip.compress(gzip.compress(bytes(8 << 20)))
+    packed = Reply(bomb, headers={"Content-Encoding": "gzip, gzip"})
+    with serving(lambda _: packed) as server, pytest.raises(Invalid, match="only gzip is read"):
+        await fetch(server.url)
+
+
+async def test_what_says_that_it_is_packed_and_is_not_is_asked_for_again(
+    waits: list[float],
+) -> None:
+    wrong = Reply(b"[1]", headers={"Content-Encoding": "gzip"})
+    with serving(in_turn(wrong, Reply(b"[2]"))) as server:
+        assert (await fetch(server.url)).body == b"[2]"
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://127.0.0.1:99999/", "http://a:b/"])
+async def test_a_redirect_that_leads_to_no_address_is_refused(location: str) -> None:
+    away = Reply(status=302, headers={"Location": location})
+    with serving(lambda _: away) as server, pytest.raises(Invalid, match="not a web address"):
         await fetch(server.url)
 
 

@@ -9,22 +9,66 @@ are stored.
 
 import io
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import Column, MetaData, Table, and_, func, select, text
+from sqlalchemy import (
+    JSON,
+    Column,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.schema import CreateTable
 
-from astralytiq.core.rows import Rows, bound, copied
+from astralytiq.core.db import UtcDateTime
+from astralytiq.core.rows import (
+    Columns,
+    Form,
+    bound_values,
+    lines,
+    tuples,
+    written_values,
+)
 
 UNIQUE_VIOLATION = "23505"  # SQL state
 # Of one INSERT of SQLite; it takes no more than 32,766 parameters.
 MOST_PARAMETERS = 32_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table as its driver takes them: of SQLite tuples, of PostgreSQL lines of COPY.
+
+    All of them have the values in `shared`, which may be told as late as the rows are stored.
+    """
+
+    table: Table
+    names: tuple[str, ...]
+    values: Sequence[Any]
+    shared: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        return (*self.names, *self.shared)
+
+    def sharing(self, values: Mapping[str, Any]) -> Self:
+        return replace(self, shared=values)
+
+    def at(self, places: Sequence[int]) -> Self:
+        values = [self.values[at] for at in places]
+        return replace(self, values=values)
 
 
 @dataclass(frozen=True)
@@ -34,6 +78,22 @@ class Upserted:
     inserted: int
     updated: int
     unchanged: int
+
+
+def rows_of(table: Table, columns: Columns, *, for_sqlite: bool) -> Rows:
+    values: Sequence[Any] = (tuples if for_sqlite else lines)(columns, forms_of(table))
+    return Rows(table, tuple(columns), values)
+
+
+def forms_of(table: Table) -> dict[str, Form]:
+    return {column.name: form_of(column) for column in table.columns}
+
+
+def form_of(column: Column[Any]) -> Form:
+    forms: tuple[tuple[type[Any], Form], ...] = (
+        (JSON, "json"), (UtcDateTime, "time"), (LargeBinary, "bytes"), (String, "text")
+    )  # fmt: skip
+    return next((form for kind, form in forms if isinstance(column.type, kind)), "plain")
 
 
 def is_sqlite(session: AsyncSession) -> bool:
@@ -90,7 +150,8 @@ def stage_of(table: Table, names: tuple[str, ...]) -> Table:
 
 async def copy(connection: AsyncConnection, rows: Rows) -> None:
     """COPY as text: a third of the work of the driver's binary form, which is value by value."""
-    shared = [copied(rows.table.c[name], [value])[0] for name, value in rows.shared.items()]
+    forms = forms_of(rows.table)
+    shared = [written_values([value], forms[name])[0] for name, value in rows.shared.items()]
     end = "".join(f"\t{value}" for value in shared) + "\n"
     source = io.BytesIO((end.join(rows.values) + end).encode())
     raw: Any = (await connection.get_raw_connection()).driver_connection
@@ -108,7 +169,8 @@ async def fill(connection: AsyncConnection, rows: Rows) -> None:
     That gives the interpreter's lock away with each row, and then waits for it: beside another
     thread at work it was ten times slower, and this is not.
     """
-    shared = tuple(bound(rows.table.c[name], [value])[0] for name, value in rows.shared.items())
+    forms = forms_of(rows.table)
+    shared = tuple(bound_values([value], forms[name])[0] for name, value in rows.shared.items())
     most = MOST_PARAMETERS // len(rows.all_names)
     for start in range(0, len(rows.values), most):
         part = rows.values[start : start + most]

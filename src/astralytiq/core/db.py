@@ -33,6 +33,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from uuid6 import uuid7
 
 from astralytiq.core.errors import AppError
+from astralytiq.core.rows import to_json
 
 Result = TypeVar("Result")
 Hook = Callable[[], Awaitable[None]]
@@ -51,14 +52,6 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """A time-ordered UUIDv7: rows in the order of their making, and no index page touched twice."""
     return str(uuid7())
-
-
-encode = msgspec.json.Encoder().encode
-
-
-def to_json(value: Any) -> str:
-    """Times in RFC 3339; NaN, which JSON does not have, as null."""
-    return encode(value).decode()
 
 
 JSON_CODEC: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": msgspec.json.decode}

@@ -13,8 +13,9 @@ from typing import Self
 
 import httpx2
 
+from astralytiq.core.addresses import shown
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Stumbled, shown
+from astralytiq.core.http import Stumbled
 
 # What is stored as it comes, packed: our readers unpack it. Of anything else they know nothing.
 KEPT_PACKED = frozenset({"", "identity", "gzip", "x-gzip", "zstd"})

@@ -169,8 +169,7 @@ async def settle_failure(work: Work, failure: Exception) -> None:
     held = work.claim
     final = jobs.is_final(failure) or held.attempt >= held.max_attempts
     foreseen = isinstance(failure, (AppError, Transient))
-    # Only words that were written for people are shown: others may hold paths, SQL or secrets.
-    words = str(failure) if foreseen else f"Internal fault ({type(failure).__name__}): see the log."
+    words = jobs.worded(failure)
     log.log(
         logging.WARNING if foreseen else logging.ERROR,
         "job failed",

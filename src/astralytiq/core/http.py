@@ -7,20 +7,22 @@ nothing of this would hold.
 """
 
 import asyncio
-import ipaddress
+import gzip
+import io
 import random
 import socket
+import zlib
 from asyncio import sleep
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
-from urllib.parse import urljoin
 
 import httpx2
 import msgspec
 
+from astralytiq.core.addresses import PORTS, host_of, is_public, joined, origin, parsed, shown
 from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace, retry_after
 from astralytiq.core.errors import Invalid
 from astralytiq.core.jobs import Transient
@@ -36,7 +38,7 @@ MOST_REDIRECTS = 5
 TIMEOUT = httpx2.Timeout(30, connect=10)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 PASSING = frozenset({408, 425, 429})  # and 5xx: the same request may succeed later
-PORTS = {"http": 80, "https": 443}
+PACKINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 BECOME_GET = frozenset({301, 302, 303})
 
@@ -152,7 +154,11 @@ class Fetcher:
             timeout=TIMEOUT,
             trust_env=False,
             follow_redirects=False,
-            headers={"User-Agent": "AstralytiQ", "Accept": "application/json"},
+            headers={
+                "User-Agent": "AstralytiQ",
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+            },
         )
 
     async def __aenter__(self) -> Self:
@@ -242,7 +248,7 @@ class Fetcher:
             if isinstance(answer, Fetched):
                 return answer
             status, location = answer
-            following = parsed(urljoin(str(url), location))
+            following = joined(url, location)
             if request.method == "POST" and status in BECOME_GET:
                 request = replace(request, method="GET", body=None)
             if origin(following) != origin(url):
@@ -304,13 +310,6 @@ class Fetcher:
         return bool({address, f"{address}:{port}"} & self._allowed) or is_public(address)
 
 
-def parsed(url: str) -> httpx2.URL:
-    try:
-        return httpx2.URL(url)
-    except httpx2.InvalidURL:
-        raise Invalid("The url, or one it redirects to, is not a web address.") from None
-
-
 async def resolve(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     try:
@@ -320,17 +319,6 @@ async def resolve(host: str, port: int) -> list[str]:
             raise Stumbled("could not be found just now: the name server does not answer") from None
         raise Invalid(f"There is no host named {host!r}: check the url.") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Globally routable, also where an IPv4 address is wrapped in an IPv6 one."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped:
-            return is_public(str(ip.ipv4_mapped))
-        if ip.sixtofour or ip.scope_id or ip.is_site_local:
-            return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
 def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
@@ -346,19 +334,39 @@ def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
 
 
 async def bounded(url: httpx2.URL, response: httpx2.Response) -> bytes:
-    """The body, unpacked, while it stays below the limit."""
+    """The body, unpacked, while it stays below the limit.
+
+    The client would unpack each part as a whole, and what was packed twice a thousand times
+    a thousand: 30 kB become gigabytes before anybody can count them.
+    """
+    packing = response.headers.get("content-encoding", "").strip().lower()
+    if packing not in PACKINGS:
+        raise Invalid(f"{shown(url)} packs its answers as {packing!r}: only gzip is read.")
     body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        refuse_large(url, body)
+    if not body or not PACKINGS[packing]:
+        return bytes(body)
+    whole = await asyncio.to_thread(unpacked, bytes(body))
+    refuse_large(url, whole)
+    return whole
+
+
+def unpacked(body: bytes) -> bytes:
+    """No more of it than shows that it is too large."""
     try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise Invalid(
-                    f"{shown(url)} answers more than {MOST_BYTES >> 20} MB at once: "
-                    "ask for smaller pages (pagination)."
-                )
-    except httpx2.DecodingError:
+        return gzip.GzipFile(fileobj=io.BytesIO(body)).read(MOST_BYTES + 1)
+    except (OSError, EOFError, zlib.error):
         raise Stumbled("answered something that cannot be unpacked") from None
-    return bytes(body)
+
+
+def refuse_large(url: httpx2.URL, body: bytes | bytearray) -> None:
+    if len(body) > MOST_BYTES:
+        raise Invalid(
+            f"{shown(url)} answers more than {MOST_BYTES >> 20} MB at once: "
+            "ask for smaller pages (pagination)."
+        )
 
 
 def pause(attempt: int, trouble: Exception) -> float:
@@ -374,17 +382,3 @@ def words_of(trouble: Exception) -> str:
     if isinstance(trouble, (TimeoutError, httpx2.TimeoutException)):
         return "did not answer in time"
     return f"could not be reached ({type(trouble).__name__})"
-
-
-def origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host.lower(), url.port or PORTS.get(url.scheme)
-
-
-def host_of(url: httpx2.URL) -> str:
-    return f"{url.host.lower()}:{url.port or PORTS.get(url.scheme)}"
-
-
-def shown(url: httpx2.URL) -> str:
-    """An address for messages: never its query, which may hold a key."""
-    port = f":{url.port}" if url.port else ""
-    return f"{url.scheme}://{url.host}{port}{url.path}"

@@ -372,6 +372,13 @@ def announce(session: AsyncSession, job_id: str, name: str, status: JobStatus) -
     broadcast.publish(session, f"job/{job_id}", {"job_id": job_id, "kind": name, "status": status})
 
 
+def worded(failure: BaseException) -> str:
+    """Only words that were written for people are shown: others may hold paths, SQL or data."""
+    if isinstance(failure, (AppError, Transient)):
+        return str(failure)
+    return f"Internal fault ({type(failure).__name__}): see the log."
+
+
 def is_final(failure: BaseException) -> bool:
     """Whether trying again could not help: a refusal, or a fault of the program itself."""
     return isinstance(failure, (AppError, TypeError, KeyError, AttributeError, AssertionError))

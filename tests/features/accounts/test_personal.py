@@ -98,12 +98,14 @@ async def alice(home: httpx2.AsyncClient, admin: Person) -> Alice:
 
 @pytest.fixture
 async def busy_alice(alice: Alice, resources: Resources) -> Alice:
-    """With a source, a model of her data set, a prediction, a waiting job, a repeated request."""
+    """With a source, a secret, a model of her data set, a prediction, a waiting job, a repeat."""
     client = alice.person.client
     source = {"name": "meters", "kind": "api", "url": "https://meters.example/v1"}
     secret = {"type": "bearer", "secret": "env:METERS_TOKEN"}
     answer = await client.post(f"{API}/sources", json={**source, "auth": secret})
     assert answer.status_code == 201, answer.text
+    kept = await client.put(f"{API}/secrets/METERS", json={"value": "told to nobody"})
+    assert kept.status_code in (200, 201), kept.text
     version = await store_version(resources, client)
     prediction = Prediction(
         model_version_id=version.id, model="flowers", version=1, inputs={"data": [[1.0, 0]]},

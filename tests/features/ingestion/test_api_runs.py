@@ -12,6 +12,7 @@ from astralytiq.core import http, jobs
 from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
 from astralytiq.features.ingestion import pipeline
+from astralytiq.features.ingestion.aside import Preparer
 from astralytiq.features.ingestion.models import RawApi
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest, counts
@@ -112,13 +113,13 @@ async def test_dying_between_batches_resumes_in_every_style(
     at: int,
 ) -> None:
     answer, fields = STYLES[style]
-    prepare = pipeline.Pipeline.prepare
+    prepare = Preparer.prepare
     with serving(answer) as server:
         body = {"name": "items", "batch_size": 2, **source(server.url, **fields)}
         await scientist.post("/api/v1/sources", json=body)
         started = await scientist.post("/api/v1/sources/items/run")
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline.Pipeline, "prepare", dying(prepare, at))
+            patch.setattr(Preparer, "prepare", dying(prepare, at))
             await survive(resources, run_jobs)
         await run_jobs()
     run = (await scientist.get(started.headers["location"])).json()
@@ -138,13 +139,51 @@ async def test_a_page_that_changed_meanwhile_is_read_from_its_top(
         await scientist.post("/api/v1/sources", json=body)
         started = await scientist.post("/api/v1/sources/items/run")
         with monkeypatch.context() as patch:
-            patch.setattr(pipeline.Pipeline, "prepare", dying(pipeline.Pipeline.prepare, 2))
+            patch.setattr(Preparer, "prepare", dying(Preparer.prepare, 2))
             await survive(resources, run_jobs)
         server.answer = lambda _: Reply([{"id": 99, "name": "New"}, *ITEMS])
         await run_jobs()
     run = (await scientist.get(started.headers["location"])).json()
     assert (run["status"], counts(run)) == ("success", (12, 8, 0, 0))
     assert (await scientist.get("/data")).json()["total_count"] == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        ({"params": {"kind": "x"}}, 7),
+        ({"pagination": {"style": "offset", "start": 1}}, 6),
+        ({"records_path": "@"}, 7),
+        ({"mapping": {"title": "id"}, "batch_size": 1, "rate_limit": None}, 3),
+    ],
+)
+async def test_an_attempt_goes_on_only_if_the_source_is_read_in_the_same_way(
+    scientist: httpx2.AsyncClient,
+    resources: Resources,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    read: int,
+) -> None:
+    """Four records were stored when the worker died, and somebody changed the source."""
+
+    def answer(asked: Asked) -> Reply:
+        first = int(asked.params["offset"])
+        return Reply(ITEMS[first : first + 2])
+
+    with serving(answer) as server:
+        paging = {"style": "offset"}
+        body = {"name": "items", "batch_size": 2, **source(server.url, pagination=paging)}
+        await scientist.post("/api/v1/sources", json=body)
+        started = await scientist.post("/api/v1/sources/items/run")
+        with monkeypatch.context() as patch:
+            patch.setattr(pipeline.Pipeline, "store", dying(pipeline.Pipeline.store, 3))
+            await survive(resources, run_jobs)
+        changed = await scientist.patch("/api/v1/sources/items", json=change)
+        assert changed.status_code == 200, changed.text
+        await run_jobs()
+    run = (await scientist.get(started.headers["location"])).json()
+    assert (run["status"], run["records_processed"]) == ("success", 4 + read)
 
 
 @pytest.mark.parametrize(

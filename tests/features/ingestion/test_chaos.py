@@ -1,6 +1,8 @@
 """Any sequence of faults, kills and restarts ends, after one clean run, in the source's records.
 
-`make chaos` tries ten times as many sequences, and others each time.
+A clean run heals what the ones before it lost: so each run that succeeded is asked for itself, too,
+whether it has read all that the source had when it was asked for. `make chaos` tries ten times as
+many sequences, and others each time.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +29,7 @@ from astralytiq.core.budgets import Budgets
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import FINISHED, Job
 from astralytiq.core.security import Role
+from astralytiq.engines.etl.packing import unpacked
 from astralytiq.features.ingestion import injection
 from astralytiq.features.ingestion.models import Reject, Run, RunEvent, RunStatus
 from astralytiq.features.ingestion.raw import RAW_TABLES
@@ -33,6 +37,7 @@ from tests.databases import Databases
 from tests.features.ingestion.drills import (
     KEY,
     KEY_NAME,
+    PAGE,
     Item,
     add,
     answering,
@@ -45,7 +50,7 @@ from tests.features.ingestion.drills import (
     titles,
     write_files,
 )
-from tests.features.ingestion.servers import Server, serving
+from tests.features.ingestion.servers import Answer, Asked, Reply, Server, serving
 from tests.features.ingestion.test_csv_runs import Killed, dying
 from tests.features.ingestion.workers import Nursery, no_time, nursery
 from tests.machines import BOUNDED, Stage, staged
@@ -54,7 +59,18 @@ CHAOS = bool(os.environ.get("CHAOS"))
 SEQUENCES = {"sqlite": 200, "postgresql": 50} if CHAOS else {"sqlite": 20, "postgresql": 5}
 ITEMS = 11
 OWNER = "chaos"
-KINDS = ("api", "csv", "rss")
+NEW = "new"  # an API that is asked for what is new
+KINDS = ("api", "csv", "rss", NEW)
+OF_NEW: dict[str, Any] = {
+    "kind": "api",
+    "records_path": "items",
+    "primary_key": "id",
+    "mapping": {"title": "name"},
+    "cursor_field": "changed",
+    "params": {"since": "{cursor}"},
+    "pagination": {"style": "cursor", "param": "after", "cursor_path": "next"},
+    "batch_size": 3,
+}
 
 # What may happen ---------------------------------------------------------------------------------
 
@@ -82,6 +98,13 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """Somebody has the last run's job tried again, if it has failed or was cancelled."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
 class Serve:
     """A worker does what is there to do, or dies before or after its step of this number."""
 
@@ -96,7 +119,7 @@ class Kill:
     after: int
 
 
-Step = Ask | Change | Cancel | Serve | Kill
+Step = Ask | Change | Cancel | Retry | Serve | Kill
 
 
 def faults_of(kind: str) -> st.SearchStrategy[tuple[str, ...]]:
@@ -106,7 +129,12 @@ def faults_of(kind: str) -> st.SearchStrategy[tuple[str, ...]]:
     arranged = st.builds("{}@page:{}".format, st.sampled_from(("duplicate", "reorder")), pages)
     answered = st.builds("{}@page:{}".format, st.sampled_from((*answers, "duplicate")), pages)
     bent = st.builds("corrupt@record:{}".format, st.integers(1, ITEMS))
-    return st.lists(st.one_of(crash, crash, arranged, answered, bent), max_size=4).map(tuple)
+    # Nobody asks again for a record behind the bookmark: it would stay a reject.
+    single = st.one_of(crash, crash, arranged, answered, *([] if kind == NEW else [bent]))
+    return st.one_of(
+        st.tuples(arranged, st.builds("crash@batch:{}".format, st.integers(2, 4))),
+        st.lists(single, max_size=4).map(tuple),
+    )
 
 
 ASKS = st.sampled_from(KINDS).flatmap(lambda kind: st.builds(Ask, st.just(kind), faults_of(kind)))
@@ -115,6 +143,7 @@ OTHERS = (
     st.builds(Kill, st.integers(0, 150))
     | st.builds(Change, st.integers(1, 4))
     | st.builds(Cancel, st.sampled_from(KINDS))
+    | st.builds(Retry, st.sampled_from(KINDS))
 )
 STEPS = st.lists(st.one_of(ASKS, ASKS, SERVES, OTHERS), min_size=6, max_size=12)
 
@@ -123,7 +152,7 @@ STEPS = st.lists(st.one_of(ASKS, ASKS, SERVES, OTHERS), min_size=6, max_size=12)
 
 
 class World:
-    """Three sources of its own for each sequence; house, server and nursery are shared."""
+    """Sources of its own for each sequence; house, server and nursery are shared."""
 
     numbers: ClassVar = count()
 
@@ -132,36 +161,40 @@ class World:
         self.client = stage.person(Role.data_scientist)
         self.number = 0
         self.items: list[Item] = []
-        # Runs since the last change that, if they succeed, have brought all of the source.
-        self.whole: list[tuple[str, str]] = []
+        self.revision = 0
+        # What the source had when a run was asked for.
+        self.asked: dict[str, list[Item]] = {}
 
     async def live(self, steps: list[Step]) -> None:
         self.number = next(self.numbers)
-        self.change(items(ITEMS))
+        self.asked = {}
+        self.change(self.revised(items(ITEMS)))
         for kind in KINDS:
-            url = "" if kind == "csv" else self.server.url
-            await add(self.client, spec(self.name(kind), kind, url, f"{self.number}/*.csv"))
+            await add(self.client, self.spec(kind))
         for step in steps:
             await self.take(step)
         await self.calm_down()
-        for kind, run_id in self.whole:
-            if (await seen(self.client, run_id))["status"] == "success":
-                await self.has_all_of_the_source(kind)
         clean = [await begun(self.client, self.name(kind)) for kind in KINDS]
         await self.serve(Serve())
         for kind, begun_run in zip(KINDS, clean, strict=True):
             run = await seen(self.client, begun_run["run_id"])
             assert (run["status"], run["error"], run["records_failed"]) == ("success", None, 0)
+            self.asked[run["run_id"]] = self.items
             await self.has_all_of_the_source(kind)
             await self.has_a_whole_history(kind)
+
+    def spec(self, kind: str) -> dict[str, Any]:
+        if kind == NEW:
+            return {"name": self.name(kind), "url": f"{self.server.url}/{NEW}", **OF_NEW}
+        url = "" if kind == "csv" else self.server.url
+        return spec(self.name(kind), kind, url, f"{self.number}/*.csv")
 
     def name(self, kind: str) -> str:
         return f"{kind}-{self.number}"
 
     def change(self, of: list[Item]) -> None:
         self.items = of
-        self.whole = []
-        self.server.answer = answering(of)
+        self.server.answer = telling_news(of, answering(of))
         write_files(self.stage.resources.settings.home / "inbox" / str(self.number), of)
 
     async def take(self, step: Step) -> None:
@@ -171,25 +204,42 @@ class World:
                 url = f"/api/v1/sources/{self.name(kind)}/run"
                 answer = await self.client.post(url, json=body)
                 assert answer.status_code in (202, 409)
-                if answer.status_code == 202 and not any("corrupt" in one for one in faults):
-                    self.whole.append((kind, answer.json()["run_id"]))
+                if answer.status_code == 202:
+                    self.asked[answer.json()["run_id"]] = self.items
             case Change(every):
-                changed = [
-                    one | {"name": f"{one['name']}+"} if one["id"] % every == 0 else one
-                    for one in self.items
-                ]
+                same = [one for one in self.items if one["id"] % every]
+                other = [one for one in self.items if not one["id"] % every]
+                changed = [one | {"name": f"{one['name']}+"} for one in other]
                 new = len(self.items) + 1
-                self.change([*changed, {"id": new, "name": f"Item {new}"}])
+                news = self.revised([*changed, {"id": new, "name": f"Item {new}"}])
+                self.change(sorted([*same, *news], key=itemgetter("id")))
             case Cancel(kind):
                 await self.cancel(kind)
+            case Retry(kind):
+                await self.retry(kind)
             case Serve():
                 await self.serve(step)
             case Kill(after):
                 await self.kill(after)
 
-    async def cancel(self, kind: str) -> None:
+    def revised(self, of: list[Item]) -> list[Item]:
+        first, self.revision = self.revision + 1, self.revision + len(of)
+        return [one | {"changed": at} for at, one in enumerate(of, first)]
+
+    async def runs(self, kind: str) -> list[dict[str, Any]]:
+        """The newest first."""
         listed = await self.client.get("/api/v1/etl/runs", params={"source": self.name(kind)})
-        for run in listed.json():
+        found: list[dict[str, Any]] = listed.json()
+        return found
+
+    async def retry(self, kind: str) -> None:
+        for run in (await self.runs(kind))[:1]:
+            again = await self.client.post(f"/api/v1/jobs/{run['job_id']}/retry")
+            ended = run["status"] in ("failed", "cancelled")
+            assert again.status_code in ((202, 409) if ended else (409,))
+
+    async def cancel(self, kind: str) -> None:
+        for run in await self.runs(kind):
             if run["status"] == "in_progress":
                 url = f"/api/v1/etl/runs/{run['run_id']}/cancel"
                 assert (await self.client.post(url)).status_code in (202, 409)
@@ -250,11 +300,51 @@ class World:
     async def has_a_whole_history(self, kind: str) -> None:
         async with self.stage.resources.database.reading() as session:
             query = select(Run).where(Run.source == self.name(kind)).order_by(Run.run_id)
+            table = RAW_TABLES["api" if kind == NEW else kind]
+            read: Counter[str] = Counter()
             for run in await session.scalars(query):
                 assert run.status is not RunStatus.in_progress
                 assert run.end_time is not None
-                await add_up(session, run, RAW_TABLES[kind])
+                await add_up(session, run, table)
                 await tell_a_whole_story(session, run)
+                own = await read_by(session, run, table)
+                read = read | own if kind == NEW else own
+                if run.status is RunStatus.success:
+                    has_read(read, self.asked.get(run.run_id, []))
+
+
+async def read_by(session: Any, run: Run, table: Any) -> Counter[str]:
+    """Of each item the latest state that the run has read, by the number of its changes."""
+    found: Counter[str] = Counter()
+    for payload in await session.scalars(select(table.payload).where(table.run_id == run.run_id)):
+        for one in unpacked(payload):
+            found[str(one["id"])] = max(found[str(one["id"])], state_of(one))
+    return found
+
+
+def has_read(read: Counter[str], asked: list[Item]) -> None:
+    missed = {one["id"]: one for one in asked if read[str(one["id"])] < state_of(one)}
+    assert not missed
+
+
+def state_of(one: Item) -> int:
+    name: str = one.get("name") or one["title"]
+    return 1 + name.count("+")
+
+
+def telling_news(of: list[Item], other: Answer) -> Answer:
+    """Items in the order of their changes, from `since` on, and a cursor that keeps its place."""
+    in_order = sorted(of, key=itemgetter("changed"))
+
+    def answer(asked: Asked) -> Reply:
+        if asked.path != f"/{NEW}":
+            return other(asked)
+        since, after = (int(asked.params.get(name, 0)) for name in ("since", "after"))
+        found = [one for one in in_order if one["changed"] >= since and one["changed"] > after]
+        more = found[PAGE - 1]["changed"] if len(found) > PAGE else None
+        return Reply({"items": found[:PAGE], "next": more})
+
+    return answer
 
 
 async def add_up(session: Any, run: Run, table: Any) -> None:
@@ -276,11 +366,12 @@ async def tell_a_whole_story(session: Any, run: Run) -> None:
     query = select(RunEvent).where(RunEvent.run_id == run.run_id).order_by(RunEvent.id)
     events = (await session.scalars(query)).all()
     kinds = [event.kind for event in events]
-    assert kinds.count("ended") == 1
+    job = await session.get(Job, run.job_id)
+    # Tried again after its end, it ends once more.
+    assert kinds.count("ended") == 1 or job.max_attempts > jobs.MAX_ATTEMPTS
     assert kinds[-1] == "ended"
     assert events[-1].details["status"] == run.status
     assert events[-1].details["processed"] == run.records_processed
-    job = await session.get(Job, run.job_id)
     assert job.status in FINISHED
     met = Counter(one.details["fault"] for one in events if one.kind == "injected")
     assert met <= Counter(job.arguments["inject"])

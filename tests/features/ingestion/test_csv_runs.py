@@ -14,6 +14,7 @@ from astralytiq.core import executor, jobs
 from astralytiq.core.db import Database
 from astralytiq.core.executor import Work
 from astralytiq.core.resources import Resources
+from astralytiq.features.ingestion import pipeline
 from astralytiq.features.ingestion.models import DataRecord, RawCsv, Run
 from astralytiq.features.ingestion.read_csv import CsvReader
 from tests.conftest import RunJobs
@@ -202,6 +203,34 @@ async def survive(resources: Resources, run_jobs: RunJobs) -> None:
     with pytest.raises(Killed):
         await run_jobs()
     await resources.database.write(lambda s: jobs.reap(s, owner_prefix="tests"))
+
+
+@pytest.mark.parametrize("change", ["grows", "comes", "stays"])
+async def test_an_attempt_goes_on_only_behind_files_that_are_as_they_were(
+    scientist: httpx2.AsyncClient,
+    inbox: Path,
+    resources: Resources,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
+) -> None:
+    for name in "acd":
+        (inbox / f"{name}.csv").write_text(f"id\n{name}\n")
+    body = {"name": "shop", "kind": "csv", "path": "*.csv", "primary_key": "id", "batch_size": 1}
+    await scientist.post("/api/v1/sources", json=body)
+    started = await scientist.post("/api/v1/sources/shop/run")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Pipeline, "store", dying(pipeline.Pipeline.store, 3))
+        await survive(resources, run_jobs)
+    match change:
+        case "grows":
+            (inbox / "a.csv").write_text("id\na\nnew\n")
+        case "comes":  # and another goes, so that there are as many as before
+            (inbox / "a.csv").rename(inbox / "b.csv")
+    await run_jobs()
+    run = (await scientist.get(started.headers["location"])).json()
+    read = {"grows": 2 + 4, "comes": 2 + 3, "stays": 3}[change]
+    assert (run["status"], run["records_processed"]) == ("success", read)
 
 
 async def once_each(database: Database, count: int) -> None:

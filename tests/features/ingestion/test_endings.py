@@ -1,19 +1,24 @@
 """However a run ends, it ends: and what it was stays true."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import executor, jobs
+from astralytiq.core import bulk, executor, jobs
 from astralytiq.core.executor import Work
 from astralytiq.core.resources import Resources
-from astralytiq.core.security import Role
+from astralytiq.core.security import SYSTEM, Role
+from astralytiq.features.ingestion import deleting, indexing, pipeline, service
 from tests.conftest import RunJobs, SignIn
 
 pytestmark = pytest.mark.anyio
 
+JSON = {"accept": "application/json"}
 SOURCE = {"name": "shop", "kind": "csv", "path": "shop.csv", "primary_key": "id"}
 
 
@@ -57,6 +62,68 @@ async def test_a_run_whose_last_worker_died_has_failed(
         await resources.database.write(lambda s: jobs.claim(s, "w", -1))
         await resources.database.write(jobs.reap)
     assert await status_of(scientist, run) == "failed"
+
+
+async def test_26_a_run_that_fails_by_our_own_fault_shows_nothing_of_it(
+    scientist: httpx2.AsyncClient, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def faulty(*_: Any) -> None:
+        raise KeyError("INSERT INTO data_records VALUES ('Ada Lovelace')")
+
+    monkeypatch.setattr(pipeline.Pipeline, "store", faulty)
+    run = await begun(scientist)
+    await run_jobs()
+    found = (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}")).json()
+    told = (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}/events", headers=JSON)).text
+    assert found["status"] == "failed"
+    assert found["error"] == "Internal fault (KeyError): see the log."
+    assert "Ada" not in told
+
+
+async def test_who_waits_for_a_source_that_is_being_deleted_is_told_that_it_is_gone(
+    scientist: httpx2.AsyncClient, resources: Resources
+) -> None:
+    async with resources.database.transaction() as session:
+        source = await service.hold_source(session, "shop")
+        await deleting.delete_source(session, SYSTEM, source, records=True)
+        waits = asyncio.create_task(scientist.post("/api/v1/sources/shop/run"))
+        await until_it_waits(session)
+    assert (await waits).status_code == 404
+
+
+async def until_it_waits(session: AsyncSession) -> None:
+    """On PostgreSQL for the row; SQLite lets nobody in who writes."""
+    if bulk.is_sqlite(session):
+        return
+    for _ in range(500):
+        blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                       "AND datname = current_database()")  # fmt: skip
+        if await session.scalar(blocked):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+async def test_nobody_waits_for_another_to_ask_for_the_index(
+    scientist: httpx2.AsyncClient, resources: Resources
+) -> None:
+    """Two who each hold what the other needs would wait for ever."""
+    database = resources.database
+    if database.is_sqlite:
+        pytest.skip("One writes at a time there.")
+
+    async def ask(session: AsyncSession) -> None:
+        await indexing.note(session, [1])
+        await indexing.enqueue(session)
+
+    async def ask_in_time(session: AsyncSession) -> None:
+        await session.execute(text("SET LOCAL lock_timeout = '5s'"))
+        await ask(session)
+
+    await database.write(ask)
+    async with database.transaction() as session:
+        await ask(session)
+        await database.write(ask_in_time)
 
 
 async def test_a_run_that_succeeded_stays_so_when_its_worker_dies_just_after(

@@ -164,6 +164,36 @@ async def test_it_waits_for_nobody_and_is_for_owners(
 
 
 @pytest.mark.usefixtures("ingested")
+async def test_nothing_brings_her_back_before_her_payloads_are_gone(
+    scientist: httpx2.AsyncClient, run_jobs: RunJobs
+) -> None:
+    erased = await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    early = await scientist.post("/api/v1/sources/shop/replay")
+    assert (early.status_code, erased.json()["job_id"] in early.json()["detail"]) == (409, True)
+    await scientist.post(f"/api/v1/jobs/{erased.json()['job_id']}/cancel")
+    still = await scientist.post("/api/v1/sources/shop/replay")
+    assert (still.status_code, "/retry" in still.json()["detail"]) == (409, True)
+    await scientist.post(f"/api/v1/jobs/{erased.json()['job_id']}/retry")
+    await run_jobs()
+    assert (await scientist.post("/api/v1/sources/shop/replay")).status_code == 202
+    await run_jobs()
+    assert "1" not in [one["source_id"] for one in await found(scientist)]
+
+
+async def test_a_reject_of_hers_is_not_tried_again_before_it_is_gone(
+    inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient
+) -> None:
+    (inbox / "people.csv").write_text(f"id,title,published_at\n1,{HER},soon\n2,Bob,\n")
+    await ingest("shop", **PEOPLE, path="people.csv")
+    (inbox / "people.csv").write_text(f"id,title,published_at\n1,{HER},2026-01-01\n")
+    await ingest("shop")
+    await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    (reject,) = (await scientist.get("/api/v1/etl/rejects")).json()
+    refused = await scientist.post(f"/api/v1/etl/rejects/{reject['id']}/retry")
+    assert (refused.status_code, "yet to erase" in refused.json()["detail"]) == (409, True)
+
+
+@pytest.mark.usefixtures("ingested")
 async def test_an_address_that_all_have_is_no_thing(
     scientist: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

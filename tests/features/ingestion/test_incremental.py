@@ -279,7 +279,7 @@ async def test_an_attempt_that_dies_goes_on_with_what_it_had_seen(
     """The highest value came before its death, so that only the memory of it has it."""
     items = [item(key, day(key)) for key in (1, 2)]
     with serving(filtering(items)) as server:
-        await ingest("items", **since(server.url))
+        await ingest("items", **since(server.url, batch_size=1))
         items[:] = [item(key, day(key)) for key in (9, 8, 4, 3, 6, 5)]
         started = await scientist.post("/api/v1/sources/items/run")
         with monkeypatch.context() as patched:
@@ -294,6 +294,28 @@ async def test_an_attempt_that_dies_goes_on_with_what_it_had_seen(
         await ingest("items")
     assert {asked.params["since"] for asked in server.asked} == {day(8)}
     assert len(await names(scientist)) == 8
+
+
+async def test_a_start_that_is_moved_back_while_a_run_is_dead_brings_what_lies_before(
+    ingest: Ingest,
+    scientist: httpx2.AsyncClient,
+    resources: Resources,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its pages had been read by the old start: the run must not claim to have read them whole."""
+    items = [item(key, day(key)) for key in (1, 2, 7, 8, 9)]
+    body = {"name": "items", "cursor_start": day(7), "batch_size": 1}
+    with serving(lambda _: Reply(items)) as server:
+        await scientist.post("/api/v1/sources", json=body | source(server.url))
+        started = await scientist.post("/api/v1/sources/items/run")
+        with monkeypatch.context() as patched:
+            patched.setattr(pipeline.Pipeline, "store", dying(pipeline.Pipeline.store, 2))
+            await survive(resources, run_jobs)
+        await scientist.patch("/api/v1/sources/items", json={"cursor_start": day(1)})
+        await run_jobs()
+    assert (await scientist.get(started.headers["location"])).json()["status"] == "success"
+    assert len(await names(scientist)) == 5
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,17 @@ async def test_raw_stands_beside_normalised_and_rejects_say_why(
     assert (await scientist.get("/api/v1/sources")).json() == []
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("a" * 300 + ".csv", "File name too long"), ("data/**x.csv", "** must stand alone")],
+)
+async def test_a_path_that_no_file_can_have_is_refused_with_words(
+    scientist: httpx2.AsyncClient, path: str, words: str
+) -> None:
+    refused = await scientist.post(PREVIEW, json=SHOP | {"path": path})
+    assert (refused.status_code, words in refused.json()["detail"]) == (422, True)
+
+
 async def test_pages_are_asked_for_only_until_there_are_enough(
     scientist: httpx2.AsyncClient, server: Server
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from astralytiq.core.resources import Resources
-from astralytiq.features.ingestion import pipeline
+from astralytiq.features.ingestion.aside import Preparer
 from astralytiq.features.ingestion.models import RawRss
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest, counts
@@ -95,8 +95,8 @@ async def test_dying_between_batches_loses_and_doubles_no_entry(
         await scientist.post(SOURCES, json=body)
         started = await scientist.post(f"{SOURCES}/news/run")
         with monkeypatch.context() as patch:
-            prepare = pipeline.Pipeline.prepare
-            patch.setattr(pipeline.Pipeline, "prepare", dying(prepare, 2))
+            prepare = Preparer.prepare
+            patch.setattr(Preparer, "prepare", dying(prepare, 2))
             await survive(resources, run_jobs)
         await run_jobs()
     run = (await scientist.get(started.headers["location"])).json()

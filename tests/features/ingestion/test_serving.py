@@ -10,7 +10,7 @@ import pytest
 from astralytiq.core import broadcast
 from astralytiq.core.db import Database
 from astralytiq.core.security import SYSTEM, Role
-from astralytiq.features.ingestion import service
+from astralytiq.features.ingestion import service, starting
 from astralytiq.features.ingestion.schemas import source_spec
 from tests.conftest import RunJobs, SignIn
 from tests.features.ingestion.conftest import Ingest
@@ -309,7 +309,7 @@ async def test_a_run_can_be_started_by_the_house_itself(
     (inbox / "shop.csv").write_text("id\n1\n")
     body = source_spec.validate_python({"name": "shop", **shop()})
     await database.write(lambda s: service.ensure_source(s, SYSTEM, body))
-    run = await database.write(lambda s: service.start_run(s, SYSTEM, "shop"))
+    run = await database.write(lambda s: starting.start_run(s, SYSTEM, "shop"))
     await run_jobs()
     async with database.reading() as session:
         assert (await service.get_run(session, run.run_id)).status == "success"

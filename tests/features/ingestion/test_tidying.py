@@ -63,6 +63,27 @@ async def test_08_the_next_run_seals_secrets_with_the_key_of_today(
         assert await secrets.reveal(session, keys[:1], "shop-key") == "s"
 
 
+async def test_a_secret_that_no_key_opens_fails_no_run_of_other_sources(
+    inbox: Path,
+    ingest: Ingest,
+    scientist: httpx2.AsyncClient,
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await scientist.put("/api/v1/secrets/shop-key", json={"value": "s"})
+
+    async def spoil(session: Any) -> None:
+        found = await secrets.find(session, "shop-key")
+        assert found
+        found.sealed = found.sealed[:-1] + bytes([found.sealed[-1] ^ 1])
+
+    await resources.database.write(spoil)
+    keys = ("the key of tomorrow, long enough to sign with", resources.settings.signing_key)
+    monkeypatch.setattr(type(resources.settings), "signing_keys", keys)
+    (inbox / "shop.csv").write_text("id\n1\n")
+    assert (await ingest("shop", **SHOP))["status"] == "success"
+
+
 async def test_the_door_of_a_stream_is_shut_to_who_holds_enough(
     inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

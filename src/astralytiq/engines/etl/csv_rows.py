@@ -20,6 +20,7 @@ from astralytiq.engines.etl.normalise import Broken
 LONGEST_CELL = 16 << 20
 LARGEST_BATCH = 32 << 20  # in bytes, more or less: a larger one is cut
 LONGEST_SHOWN = 1 << 20
+FEW = 500
 csv.field_size_limit(LONGEST_CELL)
 
 Row = list[str] | Broken
@@ -61,14 +62,20 @@ class CsvRows:
     def read(self, most: int) -> list[dict[str, str] | Broken]:
         """The next rows, at most so many; none at the end."""
         header = self.header
-        rows = self._next(most)
-        self.row += len(rows)
-        if not rows and self._lines.fault:
+        found: list[dict[str, str] | Broken] = []
+        # A few at a time, which are still in the processor's cache when they get their names.
+        end = self._lines.size + LARGEST_BATCH
+        while len(found) < most and self._lines.size < end:
+            if not (rows := self._next(min(FEW, most - len(found)))):
+                break
+            found += [
+                row if isinstance(row, Broken) else dict(zip(header, row))  # noqa: B905  (is checked)
+                for row in rows
+            ]
+        self.row += len(found)
+        if not found and self._lines.fault:
             raise self._lines.fault
-        return [
-            row if isinstance(row, Broken) else dict(zip(header, row))  # noqa: B905  (is checked)
-            for row in rows
-        ]
+        return found
 
     def _detected(self) -> dict[str, Any]:
         sample, given = list(self._lines.waiting)[: sniffing.SAMPLE], self._written

@@ -56,14 +56,15 @@ def look(
 ) -> Seen:
     """What payloads look like; those that are no objects are passed over."""
     seen = Seen()
-    for payload in payloads if all_of else sample(payloads):
+    for payload in payloads if all_of else [payloads[at] for at in sample(len(payloads))]:
         if isinstance(payload, dict):
             note(seen, payload, convert)
     return seen
 
 
-def sample(payloads: Sequence[Any]) -> Iterable[Any]:
-    return [*payloads[:FIRST], *payloads[FIRST::EACH]]
+def sample(size: int) -> Sequence[int]:
+    """The places that are looked at."""
+    return [*range(min(FIRST, size)), *range(FIRST, size, EACH)]
 
 
 def note(seen: Seen, payload: Mapping[str, Any], convert: Callable[[Any], Any] | None) -> None:

@@ -28,8 +28,8 @@ def sampled(
     payloads: Sequence[Any], convert: Callable[[str], Any] | None = None, size: int = SAMPLE
 ) -> Profile:
     """The profile of every k-th payload, so that no more than `size` are looked at."""
-    step = -(-len(payloads) // size) or 1
-    seen = [payload for payload in payloads[::step] if isinstance(payload, dict)]
+    places = sample(len(payloads), size)
+    seen = [payloads[at] for at in places if isinstance(payloads[at], dict)]
     columns: dict[str, list[Any]] = {}
     for payload in seen:
         for name, value in payload.items():
@@ -39,6 +39,11 @@ def sampled(
         values = columns[name]
         fields[name] = described([convert(v) for v in values] if convert else values)
     return {"sampled": len(seen), "fields": fields}
+
+
+def sample(total: int, size: int = SAMPLE) -> range:
+    """The places that are looked at."""
+    return range(0, total, -(-total // size) or 1)
 
 
 def described(column: list[Any]) -> Field:

@@ -46,7 +46,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     ),
     "decision_tree": Algorithm(
         "decision_tree",
-        "A classification tree grown by CART, without pruning.",
+        "A classification tree grown by CART.",
         "python -m ml_core.decision_tree --data data.csv --target class",
         (CRITERION, *LIMITS, max_features(None)),
     ),

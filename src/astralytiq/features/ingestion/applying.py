@@ -13,7 +13,7 @@ from astralytiq.core.errors import AppError, Fault, Forbidden, Invalid
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import secrets, service
+from . import deleting, secrets, service
 from .models import Source
 from .schemas import CsvSource
 from .service import Spec
@@ -71,7 +71,7 @@ async def apply(session: AsyncSession, actor: Actor, made: Plan) -> None:
             fields = {change["field"] for change in step.fields}
             await service.replace_source(session, actor, step.source, step.spec, fields)
         elif step.action == "delete" and step.source:
-            await service.delete_source(session, actor, step.source, records=False)
+            await deleting.delete_source(session, actor, step.source, records=False)
 
 
 def step_of(spec: Spec, source: Source | None) -> Step:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 Position = dict[str, Any]
+Found = TypeVar("Found")
 
 PATIENCE = 0.5  # seconds: a slow source's batch does not wait for the next before it is stored
 
@@ -54,7 +55,20 @@ async def gathered(found: AsyncGenerator[Batch], size: int) -> AsyncGenerator[Ba
         await found.aclose()
 
 
-async def next_of(found: AsyncGenerator[Batch]) -> Batch | None:
+async def ahead(found: AsyncGenerator[Found]) -> AsyncGenerator[Found]:
+    """The same, but the next is being made while the one before it is used."""
+    coming = asyncio.ensure_future(next_of(found))
+    try:
+        while (one := await coming) is not None:
+            coming = asyncio.ensure_future(next_of(found))
+            yield one
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+        await found.aclose()
+
+
+async def next_of(found: AsyncGenerator[Found]) -> Found | None:
     return await anext(found, None)
 
 

@@ -6,12 +6,13 @@ The file is named by its content, so that a run goes on in it only if the server
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from astralytiq.core.addresses import parsed, shown
 from astralytiq.core.db import new_id
 from astralytiq.core.downloads import Download
-from astralytiq.core.http import Request, parsed, shown
+from astralytiq.core.http import Request
 from astralytiq.core.settings import Settings
 
 from .batches import Position
@@ -79,5 +80,6 @@ async def fetch(
 
 def remove_left(folder: Path) -> None:
     for one in folder.iterdir():
-        if one.stat().st_mtime < time.time() - LEFT_SECONDS:
-            one.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # Whoever it was of has just done with it.
+            if one.stat().st_mtime < time.time() - LEFT_SECONDS:
+                one.unlink()

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import audit, jobs
 from astralytiq.core.errors import Conflict, Forbidden, NotFound
 from astralytiq.core.executor import Work
+from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.schemas import Answer
 from astralytiq.core.security import Actor
@@ -113,6 +114,17 @@ async def refuse_during_runs(session: AsyncSession, names: Sequence[str]) -> Non
         if run := await service.run_in_progress(session, name):
             raise Conflict(
                 f"Run {run.run_id} of {name!r} may bring it back: wait for its end, or cancel it."
+            )
+
+
+async def refuse_before_the_end(session: AsyncSession, source: str) -> None:
+    """Payloads that wait to be erased would bring back what has been."""
+    query = select(Job).where(Job.name == JOB, Job.status != JobStatus.succeeded)
+    for job in await session.scalars(query):
+        if source in job.arguments["keys"]:
+            raise Conflict(
+                f"The job {job.id} has yet to erase payloads of {source!r}: wait for its end, or "
+                f"if it is {job.status}, have it tried again (POST /api/v1/jobs/{job.id}/retry)."
             )
 
 

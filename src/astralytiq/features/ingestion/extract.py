@@ -13,10 +13,36 @@ from astralytiq.core.settings import Settings
 from .batches import Batch, Position
 from .calls import Calls
 from .downloads import downloaded
+from .increment import digest_of
 from .read_api import api_batches
 from .read_csv import CsvReader
 from .read_rss import rss_batches
 from .schemas import ApiSource, CsvSource, RssSource
+from .service import Spec
+
+READING = "reading"
+# What may change while a source is read, and reading still goes on where it was.
+BESIDE_IT = frozenset(
+    {
+        "name", "enabled", "schedule", "mapping", "batch_size", "schema_policy",
+        "max_reject_ratio", "rate_limit", "retry", "cursor_lag",
+    }
+)  # fmt: skip
+
+
+def placed(position: Position, spec: Spec) -> Position:
+    """With the way in which the source was read: in another one the same place is another."""
+    return position | {READING: reading_of(spec)}
+
+
+def fits(position: Position, spec: Spec) -> bool:
+    """Whether an attempt can go on there: not if the source has been told to read otherwise."""
+    reading: str | None = position.get(READING)
+    return reading == reading_of(spec)
+
+
+def reading_of(spec: Spec) -> str:
+    return digest_of(spec.model_dump(mode="json", exclude=set(BESIDE_IT)))
 
 
 async def batches(

@@ -1,7 +1,7 @@
 """Which files a source's path names: only regular ones, and only below the readable roots."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePath
@@ -50,7 +50,7 @@ def find(path: str, roots: Sequence[Path]) -> list[SourceFile]:
     refuse_outside(path, roots)
     places = roots if not PurePath(path).is_absolute() else [Path(PurePath(path).anchor)]
     for place in places:
-        if found := sorted(set(matches(place, path))):
+        if found := sorted(matches(place, path)):
             return [readable(one, path, roots) for one in found]
     raise Invalid(
         f"There is no file {path!r} in the folders that sources may read: "
@@ -58,11 +58,15 @@ def find(path: str, roots: Sequence[Path]) -> list[SourceFile]:
     )
 
 
-def matches(place: Path, path: str) -> Iterator[Path]:
+def matches(place: Path, path: str) -> set[Path]:
     base, pattern = base_of(path)
     start = place / base
-    found = start.glob(pattern) if pattern else iter([start])
-    return (one for one in found if one.is_file())
+    try:
+        return {one for one in (start.glob(pattern) if pattern else [start]) if one.is_file()}
+    except OSError as error:
+        raise Invalid(f"The path {path!r} cannot be followed: {error.strerror}.") from None
+    except ValueError:
+        raise Invalid(f"The path {path!r} is no pattern: ** must stand alone between /.") from None
 
 
 def base_of(path: str) -> tuple[Path, str]:

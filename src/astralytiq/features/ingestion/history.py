@@ -13,7 +13,7 @@ from astralytiq.engines.etl.packing import unpacked
 from . import raw
 from .models import DataRecord, RecordVersion
 from .records import FIELDS
-from .schemas import RawRead
+from .schemas_data import RawRead
 
 
 async def get_any(session: AsyncSession, record_id: int) -> DataRecord:

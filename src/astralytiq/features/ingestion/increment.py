@@ -160,7 +160,6 @@ class Increment:
     def progress(self) -> State:
         """For an attempt that goes on after this batch."""
         return {
-            "way": self.way,
             "kind": self.kind,
             "bookmark": written(self.bookmark),
             "high": written(self.high),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from . import events
 from .batches import Batch, Position
-from .increment import STATE, Increment, way_of
+from .increment import STATE, Increment
 from .models import Checkpoint, Run
 from .service import Spec
 
@@ -33,12 +33,6 @@ def take_up(
 
 def of(spec: Spec, checkpoint: Checkpoint) -> Increment:
     return Increment(spec, checkpoint.state.get(STATE, {}), checkpoint.updated_at)
-
-
-def fits(position: Position, spec: Spec) -> bool:
-    """Whether an attempt can go on there: not if the source has been told to read otherwise."""
-    way: str | None = position.get(STATE, {}).get("way")
-    return way == (way_of(spec) if spec.cursor_field else None)
 
 
 async def only_new(

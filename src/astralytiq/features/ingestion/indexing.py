@@ -21,7 +21,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import bulk, jobs
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Job, JobStatus
-from astralytiq.core.rows import rows_of
 from astralytiq.engines.etl.columns import Columns
 from astralytiq.engines.etl.postings import SHIFT, SIZE, entry, packed
 from astralytiq.features.projects.search import words_of
@@ -95,8 +94,9 @@ async def enqueue(session: AsyncSession) -> None:
     if await session.scalar(select(RecordNote.id).limit(1)) is None:
         return
     asked = select(Job.id).where(Job.name == JOB, Job.status == JobStatus.queued).limit(1)
-    # Held, so that it does not begin, and end, before the notes of this transaction are there.
-    if await session.scalar(asked.with_for_update()) is None and (
+    # Held, so that it does not begin, and end, before the notes of this transaction are there. Who
+    # waited for another to let it go could wait in a circle; a job too many does no harm.
+    if await session.scalar(asked.with_for_update(skip_locked=True)) is None and (
         job := await jobs.enqueue(session, JOB)
     ):
         job.priority = BEHIND_OTHERS
@@ -143,7 +143,7 @@ async def put(entries: Entries, session: AsyncSession) -> None:
         await session.execute(delete(table).where(table.segment == entries.segment))
     if entries.words["word"]:
         words: Any = RecordWord.__table__
-        rows = rows_of(words, entries.words, for_sqlite=bulk.is_sqlite(session))
+        rows = bulk.rows_of(words, entries.words, for_sqlite=bulk.is_sqlite(session))
         await bulk.append(session, rows)
         await session.execute(insert(RecordSegment).values(segment=entries.segment))
     await session.execute(delete(RecordNote).where(seen))

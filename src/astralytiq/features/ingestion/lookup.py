@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ColumnElement, func, literal, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.db import to_json
+from astralytiq.core.rows import to_json
 from astralytiq.engines.etl.postings import SHIFT, places_of, places_of_hash, united
 
 from .indexing import bucket_of, day_of, digest_of, hour_of

@@ -5,7 +5,6 @@ that dies at any point loses nothing and doubles nothing: the job's next attempt
 last batch that was committed.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -16,18 +15,14 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import jobs
+from astralytiq.core import bulk, jobs
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl import profiles
-from astralytiq.engines.etl.batch import Normalised, normalised
-from astralytiq.engines.etl.drift import Seen, look
 from astralytiq.engines.etl.normalise import Normaliser
-from astralytiq.engines.etl.profiles import Profile
-from astralytiq.engines.etl.values import from_csv
 
 from . import (
     anomalies,
@@ -43,28 +38,25 @@ from . import (
     secrets,
     service,
 )
-from .batches import Batch, Position, gathered
+from .aside import Preparer
+from .batches import Batch, Position, ahead, gathered
 from .calls import Calls, Validators
 from .increment import Increment
 from .injection import Drill
-from .models import Checkpoint, Reject, Run, RunStatus
+from .models import Checkpoint, DataRecord, Reject, Run, RunStatus
 from .placeholders import filled
-from .raw import RAW_TABLES, closed
-from .records import Incoming
+from .preparing import Prepared, Way
+from .raw import RAW_TABLES
 from .schemas import CsvSource
 from .service import Spec
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A batch with all that could be computed before the transaction."""
+    """A batch, with all that could be computed before its transaction."""
 
     batch: Batch
-    raw: bytes
-    normalised: Normalised
-    incoming: Incoming
-    seen: Seen
-    profile: Profile
+    prepared: Prepared
 
 
 class Pipeline:
@@ -89,7 +81,8 @@ class Pipeline:
         self.drill = Drill([], self.calls)
         self.increment: Increment | None = None
         self.all_new = True  # as far as the last batch tells
-        self.normaliser = normaliser_of(spec, let_in)
+        for_sqlite = work.resources.database.is_sqlite
+        self.preparer = Preparer(way_of(spec, let_in, for_sqlite=for_sqlite))
         self.raw_table = RAW_TABLES[spec.kind]
 
     async def load(self, position: Position | None) -> dict[str, Any]:
@@ -108,9 +101,11 @@ class Pipeline:
         read = extract.batches(settings, asked, position, self.calls)
         arranged = self.drill.batches(read, position, self.spec.kind)
         async with (
+            aclosing(self.preparer),
             aclosing(incremental.only_new(arranged, self.increment, self.work.check)) as found,
             aclosing(gathered(found, self.spec.batch_size)) as whole,
-            aclosing(self.prepared(whole)) as batches,
+            aclosing(ahead(whole)) as read_ahead,
+            aclosing(ahead(self.prepared(read_ahead))) as batches,
         ):
             async for ready in batches:
                 progress = ready.batch.progress
@@ -120,41 +115,21 @@ class Pipeline:
                 limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run)
 
     async def prepared(self, found: AsyncGenerator[Batch]) -> AsyncGenerator[Ready]:
-        """The next batch is read and prepared while the one before it is stored."""
-        coming = asyncio.ensure_future(self._next(found))
-        try:
-            while (ready := await coming) is not None:
-                coming = asyncio.ensure_future(self._next(found))
-                yield ready
-        finally:
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-
-    async def _next(self, found: AsyncGenerator[Batch]) -> Ready | None:
-        batch = await anext(found, None)
-        return await asyncio.to_thread(self.prepare, batch) if batch else None
-
-    def prepare(self, batch: Batch) -> Ready:
-        frozen = self.spec.schema_policy == "freeze"
-        seen = look(batch.payloads, self.normaliser.convert, all_of=frozen)
-        profile = profiles.sampled(batch.payloads, self.normaliser.convert)
-        made = normalised(self.normaliser, batch.payloads)
-        for_sqlite = self.work.resources.database.is_sqlite
-        found = records.incoming(made.records, for_sqlite=for_sqlite)
-        return Ready(batch, closed(batch.payloads), made, found, seen, profile)
+        async for batch in found:
+            yield Ready(batch, await self.preparer.prepare(batch.payloads))
 
     async def store(self, ready: Ready, session: AsyncSession) -> Run:
         """One batch and all that belongs to it."""
         run = await session.get_one(Run, self.run_id)
-        await drift.record(session, run, ready.seen, self.spec.schema_policy)
+        await drift.record(session, run, ready.prepared.seen, self.spec.schema_policy)
         run.batches += 1
         raw_id = await self._store_raw(session, run, ready)
         origin = {"run_id": self.run_id, "raw_id": raw_id}
         now = utc_now()
-        await self._store_records(session, run, ready.incoming, origin, now)
+        await self._store_records(session, run, ready.prepared, origin, now)
         await self._store_rejects(session, run, ready, origin)
-        run.records_processed += len(ready.batch.payloads)
-        run.profile = profiles.merged(run.profile, ready.profile)
+        run.records_processed += ready.prepared.size
+        run.profile = profiles.merged(run.profile, ready.prepared.profile)
         await self._store_position(session, run, ready.batch.position)
         await events.keep(session, self.run_id, self.calls)
         service.announce(session, run)
@@ -165,8 +140,8 @@ class Pipeline:
             "source": run.source,
             "run_id": run.run_id,
             "batch": run.batches,
-            "record_count": len(ready.batch.payloads),
-            "payload": ready.raw,
+            "record_count": ready.prepared.size,
+            "payload": ready.prepared.raw,
         }
         stored = insert(self.raw_table).values(values).returning(self.raw_table.id)
         return (await session.execute(stored)).scalar_one()
@@ -175,12 +150,12 @@ class Pipeline:
         self,
         session: AsyncSession,
         run: Run,
-        found: Incoming,
+        prepared: Prepared,
         origin: dict[str, Any],
         now: datetime,
     ) -> None:
         values = origin | {"created_at": now, "updated_at": now}
-        found = found.sharing(values)
+        found = records.incoming(prepared, values)
         # What the source still has carries this run's id from now on; `succeed` marks the rest.
         touch, hopeful = self.full_refresh, self.all_new
         done = await records.store(session, run.source, found, now, touch=touch, hopeful=hopeful)
@@ -200,14 +175,15 @@ class Pipeline:
                 "reason": one.reason,
                 "payload": one.payload,
             }
-            for one in ready.normalised.rejects
+            for one in ready.prepared.rejects
         ]
         if rejects:
             await session.execute(insert(Reject), rejects)
         run.records_failed += len(rejects)
 
     async def _store_position(self, session: AsyncSession, run: Run, position: Position) -> None:
-        values = {"run_id": run.run_id, "batch": run.batches, "position": position}
+        values: dict[str, Any] = {"run_id": run.run_id, "batch": run.batches}
+        values["position"] = extract.placed(position, self.spec)
         statement = update(Checkpoint).where(Checkpoint.source == run.source)
         stored = await session.execute(statement.values(**values).returning(Checkpoint.id))
         if stored.first() is None:
@@ -247,11 +223,23 @@ class Pipeline:
         return run.records_deleted
 
 
-def normaliser_of(spec: Spec, let_in: frozenset[str] | None = None) -> Normaliser:
+def way_of(spec: Spec, let_in: frozenset[str] | None, *, for_sqlite: bool) -> Way:
     keys = [spec.primary_key] if isinstance(spec.primary_key, str) else spec.primary_key or []
-    convert = from_csv if isinstance(spec, CsvSource) else None
-    mapping = dict[str, str](spec.mapping.items())
-    return Normaliser(spec.name, mapping, keys, convert, let_in)
+    table: Any = DataRecord.__table__
+    return Way(
+        source=spec.name,
+        mapping=dict[str, str](spec.mapping.items()),
+        primary_key=list(keys),
+        cells=isinstance(spec, CsvSource),
+        let_in=None if let_in is None else sorted(let_in),
+        every=spec.schema_policy == "freeze",
+        for_sqlite=for_sqlite,
+        forms=bulk.forms_of(table),
+    )
+
+
+def normaliser_of(spec: Spec, let_in: frozenset[str] | None = None) -> Normaliser:
+    return way_of(spec, let_in, for_sqlite=True).normaliser()
 
 
 async def run(
@@ -283,8 +271,7 @@ async def attempt(work: Work, run_id: str) -> AsyncIterator[None]:
     except Exception as failure:
         held = work.claim
         if jobs.is_final(failure) or held.attempt >= held.max_attempts:
-            words = str(failure) or type(failure).__name__
-            await end(work, run_id, RunStatus.failed, words)
+            await end(work, run_id, RunStatus.failed, jobs.worded(failure))
         raise
 
 
@@ -302,7 +289,7 @@ async def begin(
     await reopen(session, current)
     checkpoint = await session.scalar(select(Checkpoint).filter_by(source=current.source))
     stopped = checkpoint if checkpoint and checkpoint.run_id == run_id else None
-    resumed = stopped is not None and incremental.fits(stopped.position, spec)
+    resumed = stopped is not None and extract.fits(stopped.position, spec)
     # What an earlier attempt has stored stays in the history, and so do its numbers.
     if not resumed and not made.keeps:
         current.batches = current.records_processed = current.records_failed = 0

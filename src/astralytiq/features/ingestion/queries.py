@@ -11,7 +11,7 @@ from astralytiq.core.errors import NotFound
 
 from . import service
 from .models import DataRecord, Reject, RejectStatus, Run, RunStatus
-from .schemas import RunInStats, SourceStats, Stats
+from .schemas_runs import RunInStats, SourceStats, Stats
 
 
 async def get_record(session: AsyncSession, record_id: int) -> DataRecord:

@@ -2,35 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-
-from astralytiq.engines.etl.faults import Bent
-from astralytiq.engines.etl.normalise import Broken
-from astralytiq.engines.etl.packing import packed, unpacked
 
 from . import records
 from .models import DataRecord, RawApi, RawCsv, RawPayload, RawRss, Run, RunKind
 from .records import Row
 
 RAW_TABLES: dict[str, type[RawPayload]] = {"api": RawApi, "csv": RawCsv, "rss": RawRss}
-
-
-def closed(payloads: Sequence[Any]) -> bytes:
-    """Whatever is broken stands as a list of its reason and payload: the others are objects."""
-    return packed([as_came(payload) for payload in payloads])
-
-
-def as_came(payload: Any) -> Any:
-    if isinstance(payload, Bent):
-        return payload.payload
-    return [payload.reason, payload.payload] if isinstance(payload, Broken) else payload
-
-
-def opened(payload: bytes) -> list[Any]:
-    return [Broken(*one) if isinstance(one, list) else one for one in unpacked(payload)]
 
 
 async def raw_behind(

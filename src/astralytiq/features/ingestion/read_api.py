@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from astralytiq.core.addresses import origin, parsed, shown
 from astralytiq.core.budgets import Pace
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched, Fetcher, Patience, Request, origin, parsed, shown
+from astralytiq.core.http import Fetched, Fetcher, Patience, Request
 from astralytiq.core.jobs import Transient
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.normalise import Broken

@@ -1,5 +1,6 @@
 """Reads a source's files: resumable by the count of rows read of the current one."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from io import BufferedReader
@@ -32,29 +33,41 @@ class CsvReader:
         self._source = source
         self._written = Written(source.encoding, source.delimiter, source.quote, source.header)
         self._files = [downloaded] if downloaded else files.find(source.path or "", roots)
-        self._sizes = [file.path.stat().st_size for file in self._files]
+        self._stats = [file.path.stat() for file in self._files]
+        self._sizes = [stat.st_size for stat in self._stats]
         self._at = 0
+        self._passed = hashlib.sha256()  # of the files before, as they are
         self._faults: list[str] = []
         self._binary: BufferedReader | None = None
         self._rows: CsvRows | None = None
         self._seek(position or {})
 
     def _seek(self, position: Position) -> None:
-        """Go to `position`; to the first file if the list of files has changed since.
+        """Go to `position`; to the first file if one before it has come, gone or changed since.
 
         Also if a file before it could not be read: by now it may have been mended.
         """
         at = position.get("index", 0)
         if position.get("faulty"):
             return
-        if at < len(self._files) and self._files[at].name == position.get("file"):
-            self._at = at
-            try:
-                rows = self._open()
-                if self._stamp == [position["size"], position["modified"]]:
-                    rows.skip(position["row"])
-            except ValueError as fault:
-                self._give_up(fault)
+        if at >= len(self._files) or self._files[at].name != position.get("file"):
+            return
+        while self._at < at:
+            self._pass()
+        if self._passed.hexdigest() != position.get("passed"):
+            self._at, self._passed = 0, hashlib.sha256()
+            return
+        try:
+            rows = self._open()
+            if self._stamp == [position["size"], position["modified"]]:
+                rows.skip(position["row"])
+        except ValueError as fault:
+            self._give_up(fault)
+
+    def _pass(self) -> None:
+        file, stat = self._files[self._at], self._stats[self._at]
+        self._passed.update(f"{file.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        self._at += 1
 
     def next_batch(self) -> Batch | None:
         while self._at < len(self._files):
@@ -76,7 +89,7 @@ class CsvReader:
 
     def _next_file(self) -> None:
         self.close()
-        self._at += 1
+        self._pass()
 
     def close(self) -> None:
         if self._binary:
@@ -94,6 +107,7 @@ class CsvReader:
         position: Position = {
             "index": self._at,
             "file": self._files[self._at].name,
+            "passed": self._passed.hexdigest(),
             "row": row,
             "size": self._stamp[0],
             "modified": self._stamp[1],

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from astralytiq.core.addresses import parsed, shown
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched, Request, parsed, shown
+from astralytiq.core.http import Fetched, Request
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl import compressed
 from astralytiq.engines.etl.feeds import Feed, feed_of

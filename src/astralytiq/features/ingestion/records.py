@@ -5,7 +5,7 @@ so that nobody writes between the look and the store; the unique key is the last
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,12 +27,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import bulk
-from astralytiq.core.db import to_json, utc_now
-from astralytiq.core.rows import Rows, rows_of
-from astralytiq.engines.etl.columns import Columns, transposed
+from astralytiq.core.bulk import Rows, rows_of
+from astralytiq.core.db import utc_now
+from astralytiq.core.rows import to_json
+from astralytiq.engines.etl.columns import transposed
 
 from . import indexing
 from .models import DataRecord, RecordCount, RecordVersion
+from .preparing import Prepared
 
 Row = dict[str, Any]
 
@@ -61,20 +63,24 @@ class Incoming:
     hashes: Sequence[str]
     rows: Rows
 
-    def sharing(self, values: Mapping[str, Any]) -> "Incoming":
-        return replace(self, rows=self.rows.sharing(values))
 
-
-def incoming(columns: Columns, *, for_sqlite: bool) -> Incoming:
+def incoming(prepared: Prepared, shared: Mapping[str, Any]) -> Incoming:
     table: Any = DataRecord.__table__
-    rows = rows_of(table, columns, for_sqlite=for_sqlite)
-    return Incoming(columns.get("source_id", ()), columns.get("content_hash", ()), rows)
+    rows = Rows(table, prepared.names, prepared.tuples or prepared.lines, shared)
+    return Incoming(prepared.ids, prepared.hashes, rows)
+
+
+def from_rows(rows: Sequence[Row], *, for_sqlite: bool) -> Incoming:
+    table: Any = DataRecord.__table__
+    columns = transposed(rows)
+    found = rows_of(table, columns, for_sqlite=for_sqlite)
+    return Incoming(columns.get("source_id", ()), columns.get("content_hash", ()), found)
 
 
 async def store_rows(
     session: AsyncSession, source: str, rows: Sequence[Row], now: datetime
 ) -> Stored:
-    found = incoming(transposed(rows), for_sqlite=bulk.is_sqlite(session))
+    found = from_rows(rows, for_sqlite=bulk.is_sqlite(session))
     return await store(session, source, found, now, touch=False)
 
 

@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.errors import Invalid
 from astralytiq.engines.etl import drift as engine
 from astralytiq.engines.etl import profiles
-from astralytiq.engines.etl.columns import Columns
 
 from . import drift, events, incremental, limits, records, service
 from .models import Run, RunStatus, SourceFields
 from .pipeline import Pipeline, Ready, result_of
+from .preparing import Prepared
 
 MOST_REASONS = 20
 MOST_REMEMBERED = 2_000_000  # records, about 100 bytes each
@@ -38,19 +38,18 @@ class Rehearsal(Pipeline):
     async def store(self, ready: Ready, session: AsyncSession) -> Run:
         run = await session.get_one(Run, self.run_id)
         await self._tell_drift(session, run, ready)
-        await self._count(session, run, ready.normalised.records)
+        await self._count(session, run, ready.prepared)
         self._tell_rejects(session, run, ready)
         run.batches += 1
-        run.records_processed += len(ready.batch.payloads)
-        run.profile = profiles.merged(run.profile, ready.profile)
+        run.records_processed += ready.prepared.size
+        run.profile = profiles.merged(run.profile, ready.prepared.profile)
         await events.keep(session, self.run_id, self.calls)
         service.announce(session, run)
         return run
 
-    async def _count(self, session: AsyncSession, run: Run, rows: Columns) -> None:
-        ids, hashes = rows.get("source_id", []), rows.get("content_hash", [])
-        known = await records.look(session, run.source, ids)
-        for source_id, content_hash in zip(ids, hashes, strict=True):
+    async def _count(self, session: AsyncSession, run: Run, found: Prepared) -> None:
+        known = await records.look(session, run.source, found.ids)
+        for source_id, content_hash in zip(found.ids, found.hashes, strict=True):
             name, content = short(source_id), short(content_hash)
             stored = known.get(source_id)
             before = self._told.get(name) or (None if stored is None else short(stored))
@@ -68,20 +67,20 @@ class Rehearsal(Pipeline):
             self._forgets = True
 
     def _tell_rejects(self, session: AsyncSession, run: Run, ready: Ready) -> None:
-        for one in ready.normalised.rejects[: MOST_REASONS - self._reasons]:
+        for one in ready.prepared.rejects[: MOST_REASONS - self._reasons]:
             at = run.records_processed + one.position + 1
             words = f"Record {at:,} would be rejected: {one.reason}"
             events.record(session, run.run_id, "would_reject", words, record=at, reason=one.reason)
             self._reasons += 1
-        run.records_failed += len(ready.normalised.rejects)
+        run.records_failed += len(ready.prepared.rejects)
 
     async def _tell_drift(self, session: AsyncSession, run: Run, ready: Ready) -> None:
-        if not ready.seen.records:
+        if not ready.prepared.seen.records:
             return
         if self._fields is None:
             query = select(SourceFields.fields).filter_by(source=run.source)
             self._fields = await session.scalar(query) or {}
-        found = engine.changes(self._fields, ready.seen, run.run_id)
+        found = engine.changes(self._fields, ready.prepared.seen, run.run_id)
         policy = self.spec.schema_policy
         if found and policy == "freeze":
             raise Invalid(drift.refusal(run.source, found))
@@ -89,7 +88,9 @@ class Rehearsal(Pipeline):
             drift.tell(session, run, one)
             self._drifts += 1
         leave_out = policy == "discard"
-        self._fields = engine.known_after(self._fields, ready.seen, run.run_id, leave_out=leave_out)
+        self._fields = engine.known_after(
+            self._fields, ready.prepared.seen, run.run_id, leave_out=leave_out
+        )
 
     async def succeed(self, session: AsyncSession) -> dict[str, Any]:
         run = await session.get_one(Run, self.run_id)

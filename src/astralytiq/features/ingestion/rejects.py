@@ -16,9 +16,10 @@ from astralytiq.core.errors import Conflict, Forbidden, NotFound
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Job, Transient
 from astralytiq.core.security import Actor
+from astralytiq.engines.etl import packing
 from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, indexing, raw, records, service
+from . import drift, erasing, indexing, raw, records, service
 from .models import Reject, RejectStatus
 from .pipeline import normaliser_of
 from .records import Row
@@ -79,7 +80,7 @@ async def start_retry(session: AsyncSession, actor: Actor, asked: RejectsAsked) 
     totals = await counted(session, open_ones(**which))
     for name in totals:
         await service.get_source(session, name)
-        await refuse_during_run(session, name)
+        await refuse_meanwhile(session, name)
     job = await jobs.enqueue(session, JOB, owner_id=actor.id, **which)
     assert job
     for name, total in totals.items():
@@ -106,7 +107,7 @@ async def work_off(
 async def retry_part(
     work: Work, ids: Sequence[int], done: dict[str, Any], session: AsyncSession
 ) -> dict[str, Any]:
-    query = open_ones(list(ids), None, None).order_by(Reject.source, Reject.raw_id)
+    query = open_ones(list(ids), None, None).order_by(Reject.source, Reject.id)
     held = (await session.scalars(query.with_for_update())).all()
     try:
         for source, own in groupby(held, key=lambda reject: reject.source):
@@ -128,7 +129,7 @@ async def retry_part(
 async def retry_of(session: AsyncSession, name: str, rejects: Sequence[Reject]) -> None:
     """Store what passes now as of the run that read it; later payloads stay what counts."""
     source = await service.hold_source(session, name)
-    await refuse_during_run(session, name)
+    await refuse_meanwhile(session, name)
     spec = service.spec_of(source)
     let_in = await drift.fields_let_in(session, name, spec.schema_policy, "")
     normaliser, now = normaliser_of(spec, let_in), utc_now()
@@ -165,7 +166,7 @@ def settle(rejects: Sequence[Reject], made: Made, now: datetime) -> dict[str, Ro
 
 
 def again(normaliser: Normaliser, payload: bytes, rejects: Sequence[Reject]) -> Made:
-    payloads = raw.opened(payload)
+    payloads = packing.opened(payload)
     made: Made = {}
     for reject in rejects:
         try:
@@ -175,10 +176,11 @@ def again(normaliser: Normaliser, payload: bytes, rejects: Sequence[Reject]) -> 
     return made
 
 
-async def refuse_during_run(session: AsyncSession, source: str) -> None:
+async def refuse_meanwhile(session: AsyncSession, source: str) -> None:
     await service.close_abandoned_runs(session)
     if run := await service.run_in_progress(session, source):
         raise Conflict(f"Run {run.run_id} of {source!r} is in progress: wait for its end.")
+    await erasing.refuse_before_the_end(session, source)
 
 
 # Putting aside ----------------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from astralytiq.core.db import new_id, utc_now
 from astralytiq.core.errors import Conflict, Invalid
 from astralytiq.core.executor import Work
 from astralytiq.core.security import Actor
-from astralytiq.engines.etl import batch
+from astralytiq.engines.etl import batch, packing
 from astralytiq.engines.etl.batch import Normalised
 from astralytiq.engines.etl.columns import rows_of
 from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, indexing, limits, pipeline, raw, records, service
+from . import drift, erasing, indexing, limits, pipeline, raw, records, service
 from .models import Checkpoint, RawPayload, Reject, RejectStatus, Run, RunKind, RunStatus
 from .service import Spec
 
@@ -56,6 +56,7 @@ async def start(session: AsyncSession, actor: Actor, name: str, since_run: str |
         raise Conflict(
             f"Run {running.run_id} of {name!r} is in progress: wait for its end, or cancel it."
         )
+    await erasing.refuse_before_the_end(session, name)
     run = Run(run_id=new_id(), source=name, kind=RunKind.replay)
     job = await jobs.enqueue(
         session, JOB, owner_id=actor.id, run_id=run.run_id, since_run=since_run
@@ -81,6 +82,7 @@ async def begin(
     if current.status is RunStatus.success:  # An attempt died between its success and its job's.
         return pipeline.result_of(current)
     source = await service.hold_source(session, current.source)
+    await erasing.refuse_before_the_end(session, source.name)
     await pipeline.reopen(session, current)
     spec = service.spec_of(source)
     let_in = await drift.fields_let_in(session, spec.name, spec.schema_policy, run_id)
@@ -127,7 +129,7 @@ async def next_row(work: Work, replay: Replay, after: int) -> RawPayload | None:
 
 
 def normalised(replay: Replay, row: RawPayload) -> Normalised:
-    payloads = raw.opened(row.payload)
+    payloads = packing.opened(row.payload)
     made = batch.normalised(replay.normaliser, payloads)
     # What was erased stands there as null: it is no reject either.
     left = [one for one in made.rejects if payloads[one.position] is not None]

@@ -8,7 +8,7 @@ from astralytiq.core import audit
 from astralytiq.core.executor import Work
 from astralytiq.core.security import SYSTEM
 
-from . import events, service
+from . import events, service, starting
 from .models import Run
 
 
@@ -26,7 +26,7 @@ async def begin(session: AsyncSession, name: str) -> dict[str, Any]:
     await service.close_abandoned_runs(session)
     if running := await service.run_in_progress(session, name):
         return skip(session, running)
-    run = await service.start_run(session, SYSTEM, name, trigger="schedule")
+    run = await starting.start_run(session, SYSTEM, name, trigger="schedule")
     return {"run_id": run.run_id}
 
 

@@ -1,4 +1,4 @@
-"""What the ingestion doors take in and give out."""
+"""A source, as its owner writes it and as its doors show it."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from astralytiq.core.schemas import Answer, Body
-from astralytiq.engines.etl import faults
 from astralytiq.engines.etl.cursor_values import Written
 from astralytiq.engines.etl.feeds import FEED_MAPPING
 
@@ -18,7 +17,6 @@ from .checks import (
     distinct_names,
     expression,
     known_encoding,
-    known_fault,
     known_lag,
     known_rule,
     one_delimiter,
@@ -28,7 +26,6 @@ from .checks import (
     secret_reference,
     web_address,
 )
-from .models import RejectStatus, RunKind, RunStatus
 
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$", max_length=100)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=False)]
@@ -73,11 +70,6 @@ CursorLag = Annotated[
     str | int | float,
     Field(description="read again so much before the bookmark: '10m' (s, m, h, d), or a number"),
     AfterValidator(known_lag),
-]
-FaultAsked = Annotated[
-    str,
-    Field(max_length=40, json_schema_extra={"pattern": faults.PATTERN}),
-    AfterValidator(known_fault),
 ]
 Rule = Annotated[
     str,
@@ -141,13 +133,13 @@ class Retry(Body):
     max_seconds: Annotated[float, Field(gt=0, le=3600)] = 600.0
 
 
-class SourceFields(Body):
+class AnySource(Body):
     name: Slug
     enabled: bool = True
     schedule: Rule | None = None
     primary_key: PrimaryKey | None = None
     mapping: dict[Target, Name] = Field(default_factory=dict)
-    batch_size: BatchSize = 5000
+    batch_size: BatchSize = 10_000
     schema_policy: SchemaPolicy = "evolve"
     max_reject_ratio: RejectRatio | None = None
     cursor_field: CursorField | None = None
@@ -162,7 +154,7 @@ class SourceFields(Body):
         return self
 
 
-class CsvSource(SourceFields):
+class CsvSource(AnySource):
     """Files below SOURCE_ROOTS, or one that a web server has."""
 
     kind: Literal["csv"]
@@ -191,7 +183,7 @@ class CsvSource(SourceFields):
         return self
 
 
-class RssSource(SourceFields):
+class RssSource(AnySource):
     """RSS, Atom, RDF or JSON Feed. What `mapping` leaves out is found where feeds have it."""
 
     kind: Literal["rss"]
@@ -209,7 +201,7 @@ class RssSource(SourceFields):
         return self
 
 
-class ApiSource(SourceFields):
+class ApiSource(AnySource):
     kind: Literal["api"]
     url: Url
     method: Literal["GET", "POST"] = "GET"
@@ -292,135 +284,3 @@ class RssSourceRead(RssSource, Stored): ...
 
 
 SourceRead = Annotated[CsvSourceRead | ApiSourceRead | RssSourceRead, Field(discriminator="kind")]
-
-
-class RunAsked(Body):
-    full_refresh: Annotated[
-        bool, Field(description="also drop the records that the source no longer has")
-    ] = False
-    dry_run: Annotated[
-        bool, Field(description="store nothing, and tell what a run would have done")
-    ] = False
-    inject: Annotated[
-        list[FaultAsked],
-        Field(max_length=20, description="faults for the run to meet, each once, as a drill"),
-    ] = Field(default_factory=list)
-
-
-class RunRead(Answer):
-    run_id: str
-    source: str
-    job_id: str | None
-    kind: Annotated[RunKind, Field(description="replay: of the payloads stored by earlier runs")]
-    trigger: Annotated[str, Field(description="what began it: manual, schedule or retry")]
-    dry_run: Annotated[bool, Field(description="its counts are of what it would have done")]
-    status: RunStatus
-    start_time: datetime
-    end_time: datetime | None
-    duration_ms: float | None
-    batches: int
-    records_processed: int
-    records_inserted: int
-    records_updated: int
-    records_failed: int
-    records_unchanged: int
-    records_deleted: int
-    error: str | None
-
-
-class RunsAccepted(Answer):
-    status: Literal["accepted"] = "accepted"
-    runs: list[RunRead]
-
-
-class RejectRead(Answer):
-    id: int
-    source: str
-    run_id: str
-    reason: str
-    payload: dict[str, Any]
-    raw_position: int
-    status: RejectStatus
-    settled_at: datetime | None
-    created_at: datetime
-
-
-class RecordRead(Answer):
-    id: int
-    source: str
-    source_id: str
-    title: str | None
-    description: str | None
-    content: str | None
-    author: str | None
-    published_at: datetime | None
-    url: str | None
-    category: str | None
-    # On the table it is named `extra`: SQLAlchemy keeps `metadata` for itself.
-    metadata: dict[str, Any] = Field(validation_alias="extra")
-    entity_id: str
-    content_hash: str
-    run_id: str
-    created_at: datetime
-    updated_at: datetime
-
-
-class DataPage(Answer):
-    request_id: str | None
-    total_count: int
-    total_is_capped: Annotated[bool, Field(description="there are more than `total_count`")]
-    index_pending: Annotated[
-        bool, Field(description="some records wait to be indexed: `q` does not find all words yet")
-    ]
-    limit: int
-    offset: int
-    api_latency_ms: float
-    data: list[RecordRead]
-    next_cursor: Annotated[str | None, Field(description="send it as 'cursor'; null at the end")]
-
-
-class RawRead(Answer):
-    record_id: int
-    source: str
-    run_id: str
-    batch: int
-    position: Annotated[int, Field(description="within the batch, from 0")]
-    fetched_at: datetime
-    payload: Any
-
-
-class RunInStats(Answer):
-    run_id: str
-    source: str
-    start_time: datetime
-    end_time: datetime | None
-    status: RunStatus
-    records_processed: int
-    records_inserted: int
-    records_updated: int
-    records_failed: int
-    duration_ms: float | None
-
-
-class SourceStats(Answer):
-    runs: int
-    records_processed: int
-    records_inserted: int
-    records_updated: int
-    records_failed: int
-    last_run_id: str
-    last_run_timestamp: datetime
-    last_run_status: RunStatus
-
-
-class Stats(Answer):
-    last_run_id: str | None
-    total_records_processed: int
-    total_records_inserted: int
-    total_records_updated: int
-    total_records_failed: int
-    last_run_timestamp: datetime | None
-    last_run_status: RunStatus | None
-    last_failure_timestamp: datetime | None
-    runs: list[RunInStats]
-    sources: dict[str, SourceStats]

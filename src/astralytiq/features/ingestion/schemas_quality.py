@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from astralytiq.core.schemas import Answer, Body, Id
 
+from .models import RejectStatus
+
 
 class RejectsAsked(Body):
     """Which open rejects: those of all conditions given."""
@@ -20,6 +22,18 @@ class RejectsAsked(Body):
         if self.ids is None and self.source is None and self.run_id is None:
             raise ValueError("say which: give 'ids', 'source' or 'run_id'")
         return self
+
+
+class RejectRead(Answer):
+    id: int
+    source: str
+    run_id: str
+    reason: str
+    payload: dict[str, Any]
+    raw_position: int
+    status: RejectStatus
+    settled_at: datetime | None
+    created_at: datetime
 
 
 class RetryAccepted(Answer):

@@ -5,44 +5,24 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, broadcast, jobs, schedules
-from astralytiq.core.db import new_id, utc_now
+from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import events, files, indexing, injection, secrets
-from .models import (
-    Checkpoint,
-    DataRecord,
-    Drift,
-    RawApi,
-    RawCsv,
-    RawRss,
-    RecordCount,
-    RecordVersion,
-    Reject,
-    Run,
-    RunStatus,
-    Source,
-    SourceFields,
-    SourceKind,
-)
+from . import events, files, indexing, secrets
+from .models import DataRecord, RecordCount, Run, RunStatus, Source, SourceKind
 from .read_api import refuse_unlisted
 from .schemas import ApiSource, CsvSource, RssSource, SourceChange, source_spec
 
 Spec = CsvSource | ApiSource | RssSource
 OWN_COLUMNS = frozenset({"name", "kind", "enabled", "batch_size"})
 JOB = "ingestion.run"
-# What goes with a source that is deleted with its records.
-BROUGHT: tuple[Any, ...] = (
-    DataRecord, RecordVersion, RecordCount, RawCsv, RawApi, RawRss, Reject, Drift,
-)  # fmt: skip
 SCHEDULED = "ingestion.scheduled"
 
 
@@ -82,14 +62,19 @@ async def find_source(session: AsyncSession, name: str) -> Source | None:
 async def get_source(session: AsyncSession, name: str) -> Source:
     if found := await find_source(session, name):
         return found
-    raise NotFound(f"There is no source {name!r}.")
+    raise missing(name)
+
+
+def missing(name: str) -> NotFound:
+    return NotFound(f"There is no source {name!r}.")
 
 
 async def hold_source(session: AsyncSession, name: str) -> Source:
     """Held until the transaction ends: a run begins, or rejects are tried again, never both."""
-    source = await get_source(session, name)
-    await session.refresh(source, with_for_update=True)
-    return source
+    query = select(Source).where(Source.name == name).with_for_update()
+    if found := await session.scalar(query.execution_options(populate_existing=True)):
+        return found
+    raise missing(name)
 
 
 async def get_own(session: AsyncSession, actor: Actor, name: str) -> Source:
@@ -185,89 +170,7 @@ def schedule_of(name: str) -> str:
     return f"source/{name}"
 
 
-async def delete_source(
-    session: AsyncSession, actor: Actor, source: Source, *, records: bool
-) -> None:
-    """Forget a source; with `records` also what it brought. Its runs stay in the history."""
-    await close_abandoned_runs(session)
-    if run := await run_in_progress(session, source.name):
-        raise Conflict(f"Run {run.run_id} of this source is in progress: cancel it first.")
-    if records:
-        await indexing.note_all(session, DataRecord.source == source.name)
-        await indexing.enqueue(session)
-    for table in (Checkpoint, SourceFields, *(BROUGHT if records else ())):
-        await session.execute(delete(table).where(table.source == source.name))
-    if records:  # A profile holds values of them.
-        await session.execute(update(Run).where(Run.source == source.name).values(profile={}))
-    await schedules.remove(session, schedule_of(source.name))
-    await session.delete(source)
-    audit.record(
-        session, actor, "source.deleted", f"source/{source.name}",
-        records="delete" if records else "keep",
-    )  # fmt: skip
-    await session.flush()
-
-
 # Runs -------------------------------------------------------------------------------------------
-
-
-async def start_run(
-    session: AsyncSession,
-    actor: Actor,
-    name: str,
-    full_refresh: bool = False,
-    trigger: str = "manual",
-    inject: Sequence[str] = (),
-    dry_run: bool = False,
-) -> Run:
-    """Queue a run of the source, from its beginning. One source has one run at a time."""
-    await close_abandoned_runs(session)
-    source = await hold_source(session, name)  # Of two at once the second can name the first's run.
-    if not source.enabled:
-        raise Conflict(f"The source {name!r} is disabled: enable it first.")
-    injection.refuse_impossible(spec_of(source), inject)
-    if run := await run_in_progress(session, name):
-        raise Conflict(
-            f"Run {run.run_id} of {name!r} is in progress: wait for its end, or cancel it."
-        )
-    run = Run(
-        run_id=new_id(), source=name, trigger=trigger, full_refresh=full_refresh, dry_run=dry_run
-    )
-    # What nobody asked for by hand is the business of the source's owner.
-    owner_id = actor.id or source.owner_id
-    job = await jobs.enqueue(
-        session, JOB, owner_id=owner_id, run_id=run.run_id, full_refresh=full_refresh,
-        inject=list(inject), dry_run=dry_run,
-    )  # fmt: skip
-    run.job_id = job.id if job else None
-    session.add(run)
-    more: dict[str, Any] = {"inject": list(inject)} if inject else {}
-    more |= {"dry_run": True} if dry_run else {}
-    audit.record(session, actor, "run.started", f"run/{run.run_id}", source=name, **more)
-    await session.flush()
-    announce(session, run)
-    return run
-
-
-async def start_all(session: AsyncSession, actor: Actor) -> list[Run]:
-    """A run of each enabled source; where one is in progress already, that one."""
-    await close_abandoned_runs(session)
-    query = select(Source.name).where(Source.enabled).order_by(Source.name)
-    names = (await session.scalars(query)).all()
-    return [await run_of(session, actor, name) for name in names]
-
-
-async def run_of(session: AsyncSession, actor: Actor, name: str) -> Run:
-    """The run in progress, or a new one, also if another request begins one at this moment."""
-    if known := await run_in_progress(session, name):
-        return known
-    try:
-        async with session.begin_nested():
-            return await start_run(session, actor, name)
-    except (IntegrityError, Conflict):
-        if known := await run_in_progress(session, name):
-            return known
-        raise
 
 
 async def run_in_progress(session: AsyncSession, source: str) -> Run | None:

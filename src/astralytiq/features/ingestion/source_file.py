@@ -32,7 +32,9 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class SourceFile:
+class Listing:
+    """What such a file says, and where."""
+
     content: dict[str, Any]
     root: yaml.Node
 
@@ -52,7 +54,7 @@ def inner(node: yaml.Node, part: str | int) -> yaml.Node | None:
     return None
 
 
-def read(path: Path) -> SourceFile:
+def read(path: Path) -> Listing:
     """The file; `Unreadable` with every reason, OSError if it cannot be opened."""
     with path.open("rb") as stream:
         content = stream.read(MOST_BYTES + 1)
@@ -68,7 +70,7 @@ def read(path: Path) -> SourceFile:
         raise Unreadable(worded(error)) from None
 
 
-def parsed(text: str) -> SourceFile:
+def parsed(text: str) -> Listing:
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     mistakes = list(anchors(text))
     content = None if mistakes or root is None else plain(root, mistakes)
@@ -76,7 +78,7 @@ def parsed(text: str) -> SourceFile:
         mistakes.append(Mistake(1, "begin with 'sources:' and a list"))
     if mistakes or root is None or not isinstance(content, dict):
         raise Unreadable(*mistakes)
-    return SourceFile(content, root)
+    return Listing(content, root)
 
 
 def anchors(text: str) -> Iterator[Mistake]:

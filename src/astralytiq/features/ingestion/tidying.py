@@ -3,14 +3,17 @@
 It is done where it grows, before a run, a part at a time: no clock is needed for it.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import secrets
 from astralytiq.core.db import utc_now
+from astralytiq.core.errors import AppError
 from astralytiq.core.resources import Resources
 
 from . import anomalies
@@ -19,7 +22,18 @@ from .models import RunEvent
 PART = 5000  # events: more than a run makes
 
 
+log = logging.getLogger(__name__)
+
+
 async def tidy(resources: Resources) -> None:
+    """No run fails because of what others have left behind."""
+    try:
+        await tidied(resources)
+    except (SQLAlchemyError, AppError) as fault:
+        log.warning("tidying was left to the next run", extra={"error": str(fault)})
+
+
+async def tidied(resources: Resources) -> None:
     """Look first: mostly there is nothing to write."""
     database, settings = resources.database, resources.settings
     oldest = utc_now() - timedelta(days=settings.run_events_days)

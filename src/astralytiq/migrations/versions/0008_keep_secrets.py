@@ -37,6 +37,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # Without the column they would pass for runs that have stored what they counted.
+    op.execute("DELETE FROM etl_runs WHERE dry_run")
     with op.batch_alter_table("etl_runs", schema=None) as batch_op:
         batch_op.drop_column("dry_run")
     op.drop_table("secrets")

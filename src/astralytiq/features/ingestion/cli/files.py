@@ -21,7 +21,7 @@ from astralytiq.terminal import (
 from .sources import source
 
 if TYPE_CHECKING:
-    from astralytiq.features.ingestion.source_file import SourceFile
+    from astralytiq.features.ingestion.source_file import Listing
 
 SourcesFile = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON: 'sources:'.")]
 # What the server adds to a source, which is no part of its configuration.
@@ -79,7 +79,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         typer.echo(f"{one['action']:<10} {one['name']}" + (f": {note}" if note else ""))
 
 
-def read_sources(file: Path) -> "SourceFile":
+def read_sources(file: Path) -> "Listing":
     from astralytiq.features.ingestion import source_file  # noqa: PLC0415 - --help reads no YAML
 
     try:
@@ -91,7 +91,7 @@ def read_sources(file: Path) -> "SourceFile":
 
 
 @contextmanager
-def faults_in(file: Path, read: "SourceFile", at: int | None = None) -> Iterator[None]:
+def faults_in(file: Path, read: "Listing", at: int | None = None) -> Iterator[None]:
     """What the server finds wrong is told with the line of the file; `at`: it saw one source."""
     from astralytiq.client import ClientError  # noqa: PLC0415 - --help needs no HTTP
 
@@ -147,7 +147,7 @@ def preview_source(
     show_preview(found, as_json=as_json)
 
 
-def named(file: Path, read: "SourceFile", name: str) -> tuple[int, Any]:
+def named(file: Path, read: "Listing", name: str) -> tuple[int, Any]:
     listed = read.content.get("sources")
     for at, one in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(one, dict) and one.get("name") == name:

@@ -18,17 +18,12 @@ from astralytiq.core.web import (
     needs,
     room,
 )
-from astralytiq.features.ingestion import erasing, history, queries, searching, service
+from astralytiq.features.ingestion import erasing, history, queries, searching, starting
 from astralytiq.features.ingestion.erasing import Erased
 from astralytiq.features.ingestion.models import DataRecord
-from astralytiq.features.ingestion.schemas import (
-    DataPage,
-    RawRead,
-    RecordRead,
-    RunsAccepted,
-    Stats,
-)
+from astralytiq.features.ingestion.schemas_data import DataPage, RawRead, RecordRead
 from astralytiq.features.ingestion.schemas_quality import VersionRead
+from astralytiq.features.ingestion.schemas_runs import RunsAccepted, Stats
 
 from .runs import RUNS, Runner, RunReader
 
@@ -42,7 +37,7 @@ RecordEraser = Annotated[Actor, needs("sources:write")]
 @charged_to("expensive")
 async def run_all(response: Response, session: Session, actor: Runner) -> dict[str, Any]:
     response.headers["Location"] = RUNS
-    return {"runs": await service.start_all(session, actor)}
+    return {"runs": await starting.start_all(session, actor)}
 
 
 @served.get("/etl/run", response_model=RunsAccepted, status_code=202)
@@ -51,7 +46,7 @@ async def run_all_by_get(response: Response, house: House, actor: Runner) -> dic
     if actor.via == "cookie":
         raise Forbidden("A cookie starts no runs by GET, as any page could link here: use POST.")
     response.headers["Location"] = RUNS
-    return {"runs": await house.database.write(lambda s: service.start_all(s, actor))}
+    return {"runs": await house.database.write(lambda s: starting.start_all(s, actor))}
 
 
 def filters_asked(

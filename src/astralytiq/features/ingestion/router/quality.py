@@ -9,10 +9,10 @@ from astralytiq.core.schemas import Id
 from astralytiq.core.web import PageAsked, Session, charged_to, describe_page
 from astralytiq.features.ingestion import drift, queries, rejects
 from astralytiq.features.ingestion.models import Drift, Reject, RejectStatus
-from astralytiq.features.ingestion.schemas import RejectRead
 from astralytiq.features.ingestion.schemas_quality import (
     Discarded,
     DriftRead,
+    RejectRead,
     RejectsAsked,
     RetryAccepted,
 )

@@ -15,9 +15,7 @@ from astralytiq.core.web import (
 )
 from astralytiq.features.ingestion import service
 from astralytiq.features.ingestion.models import Run
-from astralytiq.features.ingestion.schemas import (
-    RunRead,
-)
+from astralytiq.features.ingestion.schemas_runs import RunRead
 
 etl = room("/etl", "ingestion")
 

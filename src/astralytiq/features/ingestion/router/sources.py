@@ -17,18 +17,21 @@ from astralytiq.core.web import (
     refuse_stale,
     room,
 )
-from astralytiq.features.ingestion import applying, injection, replay, service, uploads
+from astralytiq.features.ingestion import (
+    applying,
+    deleting,
+    injection,
+    replay,
+    service,
+    starting,
+    uploads,
+)
 from astralytiq.features.ingestion import preview as previewing
 from astralytiq.features.ingestion.models import Run, Source
 from astralytiq.features.ingestion.proposals import PlanRead, PreviewRead, SourceList
-from astralytiq.features.ingestion.schemas import (
-    RunAsked,
-    RunRead,
-    SourceChange,
-    SourceRead,
-    SourceSpec,
-)
+from astralytiq.features.ingestion.schemas import SourceChange, SourceRead, SourceSpec
 from astralytiq.features.ingestion.schemas_quality import ReplayAsked
+from astralytiq.features.ingestion.schemas_runs import RunAsked, RunRead
 
 from .runs import RUNS, Runner
 
@@ -123,7 +126,7 @@ async def delete_source(
 ) -> None:
     source = await service.get_own(session, actor, name)
     refuse_stale(request, source)
-    await service.delete_source(session, actor, source, records=records == "delete")
+    await deleting.delete_source(session, actor, source, records=records == "delete")
     if records == "delete":
         uploads.forget(session, house.settings, name)
 
@@ -146,7 +149,7 @@ async def run_source(
 ) -> Run:
     asked = body or RunAsked()
     injection.refuse_in_production(house.settings, asked.inject)
-    run = await service.start_run(
+    run = await starting.start_run(
         session, actor, name, asked.full_refresh, inject=asked.inject, dry_run=asked.dry_run
     )
     response.headers["Location"] = f"{RUNS}/{run.run_id}"

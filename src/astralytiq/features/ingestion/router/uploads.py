@@ -10,11 +10,11 @@ from astralytiq.features.ingestion.uploads import Uploaded
 
 from .sources import SourceWriter, sources
 
-SourceFile = Annotated[UploadFile, File(description="CSV as the source says, packed or not")]
+FileSent = Annotated[UploadFile, File(description="CSV as the source says, packed or not")]
 
 
 @sources.put("/{name}/file")
 @charged_to("expensive")
-async def upload_file(house: House, actor: SourceWriter, name: str, file: SourceFile) -> Uploaded:
+async def upload_file(house: House, actor: SourceWriter, name: str, file: FileSent) -> Uploaded:
     """Put a file, or a new one in its place, where a source of path `uploads/NAME/…` reads it."""
     return await uploads.keep(house, actor, name, file.file, file.filename)
