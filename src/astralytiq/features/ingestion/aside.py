@@ -21,24 +21,19 @@ from astralytiq.engines.etl import packing
 from astralytiq.engines.etl.batch import slices
 from astralytiq.engines.etl.faults import Bent
 
-from .preparing import Prepared, Way, preparer
+from .preparing import Prepared, Question, Way, preparer
 
 log = logging.getLogger(__name__)
 
 LONG = 20_000  # payloads of a run, before it is worth the start of a process
+PIPE = 1 << 20  # bytes, the most that Linux grants everybody
 LENGTH = struct.Struct("<Q")
 CANNOT = b""
+encode = msgspec.msgpack.Encoder().encode
 
 # No secret is needed there.
 HANDED_ON = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR")
 COMMAND = (sys.executable, "-m", "astralytiq.features.ingestion.aside")
-
-
-class Question(msgspec.Struct, frozen=True):
-    """The payloads of a batch, `size` of them: of each slice its JSON."""
-
-    size: int
-    texts: list[bytes]
 
 
 # On our side ------------------------------------------------------------------------------------
@@ -54,29 +49,33 @@ class Preparer:
         self._process: asyncio.subprocess.Process | None = None
         self._alone = cores() < 2
 
-    async def prepare(self, payloads: Sequence[Any]) -> Prepared:
+    async def prepare(self, payloads: Sequence[Any], *, lean: bool = False) -> Prepared:
         self._seen += len(payloads)
         if self._seen > LONG and not self._alone:
             try:
-                if found := await self._aside(payloads):
+                if found := await self._aside(payloads, lean):
                     return found
             except (OSError, asyncio.IncompleteReadError) as trouble:
                 log.warning("batches are prepared in a thread", extra={"reason": str(trouble)})
                 await self.aclose()
                 self._alone = True
-        return await asyncio.to_thread(self._in_thread, payloads)
+        return await self.prepare_here(payloads, lean=lean)
 
-    def _in_thread(self, payloads: Sequence[Any]) -> Prepared:
-        parts = [part for _, part in slices(payloads)]
-        return self._prepare(parts, len(payloads), written(parts))
+    async def prepare_here(self, payloads: Sequence[Any], *, lean: bool = False) -> Prepared:
+        def prepared() -> Prepared:
+            parts = [part for _, part in slices(payloads)]
+            return self._prepare(parts, question(parts, lean))
 
-    async def _aside(self, payloads: Sequence[Any]) -> Prepared | None:
+        return await asyncio.to_thread(prepared)
+
+    async def _aside(self, payloads: Sequence[Any], lean: bool) -> Prepared | None:
         if Bent in set(map(type, payloads)):  # whose JSON does not show it
             return None
         if self._process is None:
             self._process = await started(self._way)
         parts = [part for _, part in slices(payloads)]
-        return await asked(self._process, await asyncio.to_thread(framed_parts, parts))
+        frame = await asyncio.to_thread(lambda: framed(encode(question(parts, lean))))
+        return await asked(self._process, frame)
 
     async def aclose(self) -> None:
         if process := self._process:
@@ -101,27 +100,22 @@ async def started(way: Way) -> asyncio.subprocess.Process:
         start_new_session=True,  # Who interrupts us by the keyboard lets us end it.
     )
     assert process.stdin
-    process.stdin.write(framed(msgspec.msgpack.encode(way)))
+    process.stdin.write(framed(encode(way)))
     return process
 
 
-async def asked(process: asyncio.subprocess.Process, question: bytes) -> Prepared | None:
+async def asked(process: asyncio.subprocess.Process, frame: bytes) -> Prepared | None:
     assert process.stdin
     assert process.stdout
-    process.stdin.write(question)
+    process.stdin.write(frame)
     await process.stdin.drain()
     (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
     answer = await process.stdout.readexactly(length)
     return None if answer == CANNOT else msgspec.msgpack.decode(answer, type=Prepared)
 
 
-def written(parts: Sequence[Sequence[Any]]) -> list[bytes]:
-    return list(map(packing.written, parts))
-
-
-def framed_parts(parts: Sequence[Sequence[Any]]) -> bytes:
-    question = Question(sum(map(len, parts)), written(parts))
-    return framed(msgspec.msgpack.encode(question))
+def question(parts: Sequence[Sequence[Any]], lean: bool) -> Question:
+    return Question(sum(map(len, parts)), list(map(packing.written, parts)), lean)
 
 
 def framed(content: bytes) -> bytes:
@@ -133,17 +127,27 @@ def framed(content: bytes) -> bytes:
 
 def main() -> None:
     memory.settle(memory.OF_WORKERS)
+    widen_pipes()
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     prepare = preparer(msgspec.msgpack.decode(next_frame(incoming), type=Way))
     while frame := next_frame(incoming):
         asked_for = msgspec.msgpack.decode(frame, type=Question)
         try:
             parts = map(packing.read, asked_for.texts)
-            answer = msgspec.msgpack.encode(prepare(parts, asked_for.size, asked_for.texts))
+            answer = encode(prepare(parts, asked_for))
         except Exception:  # Here nobody could be told: done in a thread it fails with its words.
             answer = CANNOT
         outgoing.write(framed(answer))
         outgoing.flush()
+
+
+def widen_pipes() -> None:
+    """Where the system can: half of the time a batch is under way, it waits for room in a pipe."""
+    for pipe in (sys.stdin, sys.stdout):
+        with suppress(ImportError, AttributeError, OSError):
+            import fcntl  # noqa: PLC0415 - not there on every system
+
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
 
 
 def next_frame(incoming: IO[bytes]) -> bytes:

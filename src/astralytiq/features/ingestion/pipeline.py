@@ -80,7 +80,8 @@ class Pipeline:
         self.calls = Calls({} if full_refresh else known, work.check)
         self.drill = Drill([], self.calls)
         self.increment: Increment | None = None
-        self.all_new = True  # as far as the last batch tells
+        # As far as the last batch tells.
+        self.all_new, self.all_known = True, False
         for_sqlite = work.resources.database.is_sqlite
         self.preparer = Preparer(way_of(spec, let_in, for_sqlite=for_sqlite))
         self.raw_table = RAW_TABLES[spec.kind]
@@ -116,7 +117,8 @@ class Pipeline:
 
     async def prepared(self, found: AsyncGenerator[Batch]) -> AsyncGenerator[Ready]:
         async for batch in found:
-            yield Ready(batch, await self.preparer.prepare(batch.payloads))
+            prepared = await self.preparer.prepare(batch.payloads, lean=self.all_known)
+            yield Ready(batch, prepared)
 
     async def store(self, ready: Ready, session: AsyncSession) -> Run:
         """One batch and all that belongs to it."""
@@ -126,7 +128,7 @@ class Pipeline:
         raw_id = await self._store_raw(session, run, ready)
         origin = {"run_id": self.run_id, "raw_id": raw_id}
         now = utc_now()
-        await self._store_records(session, run, ready.prepared, origin, now)
+        await self._store_records(session, run, ready, origin, now)
         await self._store_rejects(session, run, ready, origin)
         run.records_processed += ready.prepared.size
         run.profile = profiles.merged(run.profile, ready.prepared.profile)
@@ -150,16 +152,29 @@ class Pipeline:
         self,
         session: AsyncSession,
         run: Run,
-        prepared: Prepared,
+        ready: Ready,
         origin: dict[str, Any],
         now: datetime,
     ) -> None:
+        prepared, known = ready.prepared, None
+        if prepared.lean:
+            known = await records.look(session, run.source, prepared.ids)
+            if known != dict(zip(prepared.ids, prepared.hashes, strict=True)):
+                prepared = await self.preparer.prepare_here(ready.batch.payloads)
         values = origin | {"created_at": now, "updated_at": now}
         found = records.incoming(prepared, values)
-        # What the source still has carries this run's id from now on; `succeed` marks the rest.
-        touch, hopeful = self.full_refresh, self.all_new
-        done = await records.store(session, run.source, found, now, touch=touch, hopeful=hopeful)
+        done = await records.store(
+            session,
+            run.source,
+            found,
+            now,
+            # What the source still has carries this run's id from now on; `succeed` marks the rest.
+            touch=self.full_refresh,
+            hopeful=self.all_new and known is None,
+            known=known,
+        )
         self.all_new = done.inserted == len(found.ids)
+        self.all_known = done.unchanged == len(found.ids) and not self.full_refresh
         run.records_inserted += done.inserted
         run.records_updated += done.updated
         run.records_unchanged += done.unchanged

@@ -42,7 +42,8 @@ class Way(msgspec.Struct, frozen=True):
 class Prepared(msgspec.Struct, frozen=True):
     """A batch with all that could be computed before its transaction.
 
-    Its records' rows are `tuples` or `lines` of the columns in `names`, as the database takes them.
+    Its records' rows are `tuples` or `lines` of the columns in `names`, as the database takes them;
+    a `lean` batch, which is thought to be stored already, has none.
     """
 
     size: int
@@ -55,34 +56,44 @@ class Prepared(msgspec.Struct, frozen=True):
     rejects: list[Rejected]
     seen: Seen
     profile: Profile
+    lean: bool
 
 
-# Of the slices of a batch, how many payloads that is, and of each slice its JSON.
-Prepare = Callable[[Iterable[Sequence[Any]], int, Sequence[bytes]], Prepared]
+class Question(msgspec.Struct, frozen=True):
+    """What is to be prepared: `size` payloads, of each slice its JSON."""
+
+    size: int
+    texts: list[bytes]
+    lean: bool
+
+
+# The slices of the payloads, which may still have to be read, and what is asked of them.
+Prepare = Callable[[Iterable[Sequence[Any]], Question], Prepared]
 
 
 def preparer(way: Way) -> Prepare:
     normaliser = way.normaliser()
     rows_of = tuples if way.for_sqlite else lines
 
-    def prepare(parts: Iterable[Sequence[Any]], size: int, texts: Sequence[bytes]) -> Prepared:
+    def prepare(parts: Iterable[Sequence[Any]], asked: Question) -> Prepared:
         """All of a slice's work while it is in the processor's cache."""
         ids, hashes, rows = list[str](), list[str](), list[Any]()
         rejects: list[Rejected] = []
-        picked, start = Picked(size, every=way.every), 0
+        picked, start = Picked(asked.size, every=way.every), 0
         for part in parts:
             columns = columns_of(normaliser, part, start, rejects)
             ids += columns["source_id"]
             hashes += columns["content_hash"]
-            rows += rows_of(columns, way.forms)
+            rows += [] if asked.lean else rows_of(columns, way.forms)
             picked.look(part, start)
             start += len(part)
         kept = last_of_each(ids)
         if len(kept) < len(ids):
-            ids, hashes, rows = ([one[at] for at in kept] for one in (ids, hashes, rows))
+            ids, hashes = [ids[at] for at in kept], [hashes[at] for at in kept]
+            rows = [] if asked.lean else [rows[at] for at in kept]
         return Prepared(
-            size=size,
-            raw=packing.closed(packing.joined(texts)),
+            size=asked.size,
+            raw=packing.closed(packing.joined(asked.texts)),
             ids=ids,
             hashes=hashes,
             names=NAMES,
@@ -91,6 +102,7 @@ def preparer(way: Way) -> Prepare:
             rejects=rejects,
             seen=drift.look(picked.for_drift, normaliser.convert, all_of=True),
             profile=profiles.sampled(picked.for_profile, normaliser.convert),
+            lean=asked.lean,
         )
 
     return prepare

@@ -92,11 +92,12 @@ async def store(
     *,
     touch: bool,
     hopeful: bool = False,
+    known: Mapping[str, str] | None = None,
 ) -> Stored:
     """`touch` also writes on unchanged records that this run saw them, and where.
 
     `hopeful` spares a first load the look: all rows are inserted; if one is there already, they are
-    told apart.
+    told apart. `known`: what a look has found.
     """
     ids, rows = found.ids, found.rows
     if not ids:
@@ -106,7 +107,7 @@ async def store(
         await indexing.note_added(session, source, before)
         await count(session, source, len(ids))
         return Stored(len(ids), 0, 0)
-    known = await look(session, source, ids)
+    known = await look(session, source, ids) if known is None else known
     hashes = list(map(known.get, ids))
     fresh = [at for at, stored in enumerate(hashes) if stored is None]
     changed = [
