@@ -152,13 +152,14 @@ async def test_batches_thought_to_be_stored_are_stored_all_the_same(
     (inbox / "shop.csv").write_text("\n".join(["id,title", *kept, ""]))
     source = {"kind": "csv", "path": "shop.csv", "primary_key": "id", "batch_size": 2}
     assert counts(await ingest("shop", **source)) == (12, 12, 0, 0)
-    new = [f"{at},New {at}" for at in range(20, 26)]
-    mixed = [*kept[:4], *new, *kept[4:8], "8,Changed", kept[9], "30,Last", kept[10], kept[11]]
+    new = [f"{at},New {at}" for at in range(20, 28)]
+    mixed = [*kept[:4], *new[:6], *kept[4:6], *new[6:], *kept[6:8]]
+    mixed += ["8,Changed", kept[9], "30,Last", kept[10], kept[11]]
     (inbox / "shop.csv").write_text("\n".join(["id,title", *mixed, ""]))
-    assert counts(await ingest("shop")) == (19, 7, 1, 0)
-    assert counts(await ingest("shop")) == (19, 0, 0, 0)
+    assert counts(await ingest("shop")) == (21, 9, 1, 0)
+    assert counts(await ingest("shop")) == (21, 0, 0, 0)
     page = (await scientist.get("/data?limit=100")).json()
-    assert page["total_count"] == len(page["data"]) == 19
+    assert page["total_count"] == len(page["data"]) == 21
     titles = {one["source_id"]: one["title"] for one in page["data"]}
     assert titles == dict(line.split(",") for line in [*kept, *mixed])
 
