@@ -40,9 +40,9 @@ Hook = Callable[[], Awaitable[None]]
 
 BUSY_MILLISECONDS = 10_000
 POOL_SIZE = 10
-# Batches of thousands of rows touch pages all over the indexes: 32 MB of them stay at hand, and the
+# Batches of thousands of rows touch pages all over the indexes: 16 MB of them stay at hand, and the
 # log is copied back every 40 MB, not every 4 (SQLite's own figures: 2 MB and 1,000 pages).
-WRITER_PRAGMAS = ("cache_size=-32768", "wal_autocheckpoint=10000")
+WRITER_PRAGMAS = ("cache_size=-16384", "wal_autocheckpoint=10000")
 
 
 def utc_now() -> datetime:

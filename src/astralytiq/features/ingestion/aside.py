@@ -126,7 +126,7 @@ def framed(content: bytes) -> bytes:
 
 
 def main() -> None:
-    memory.settle(memory.OF_WORKERS)
+    memory.settle(memory.OF_HELPERS)
     widen_pipes()
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     prepare = preparer(msgspec.msgpack.decode(next_frame(incoming), type=Way))
