@@ -1,8 +1,10 @@
 """Transactions: nothing lost to cancellation, to another process, or to a refusal."""
 
 import asyncio
+import gc
 import random
 import sys
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -81,6 +83,31 @@ async def test_the_database_writes_at_once_after_400_cancelled_writes(
 
     await asyncio.wait_for(database.write(slow_write), timeout=2)
     assert database.writer.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+async def test_a_write_that_fails_after_its_caller_has_gone_is_logged_and_no_more(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A heartbeat that is stopped amid its write learns of the job's end, and nobody listens."""
+    caplog.set_level("INFO")
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    begun = asyncio.Event()
+
+    async def fail(_: AsyncSession) -> None:
+        begun.set()
+        await asyncio.sleep(0.01)
+        raise Conflict("no")
+
+    task = asyncio.create_task(database.write(fail))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    del task
+    gc.collect()
+    assert not reported
+    assert "whose caller had gone" in caplog.text
 
 
 async def test_a_refusal_rolls_back_unless_it_must_leave_a_trace(database: Database) -> None:

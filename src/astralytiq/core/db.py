@@ -1,6 +1,7 @@
 """Tables' base classes, and the one place where a transaction begins and ends."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from uuid6 import uuid7
 from astralytiq.core.errors import AppError
 from astralytiq.core.rows import to_json
 
+log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Hook = Callable[[], Awaitable[None]]
 
@@ -134,6 +136,9 @@ async def unbroken(work: Coroutine[Any, Any, Result]) -> Result:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait([task])
+        if not task.cancelled() and (failure := task.exception()):
+            # Whoever asked has gone: without this look the event loop would report it as unheard.
+            log.info("a unit failed whose caller had gone", extra={"error": type(failure).__name__})
         raise
 
 

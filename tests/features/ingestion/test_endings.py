@@ -96,6 +96,8 @@ async def until_it_waits(session: AsyncSession) -> None:
     if bulk.is_sqlite(session):
         return
     for _ in range(500):
+        # What a transaction saw of the others once, it sees until its end, unless it lets go of it.
+        await session.execute(text("SELECT pg_stat_clear_snapshot()"))
         blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
                        "AND datname = current_database()")  # fmt: skip
         if await session.scalar(blocked):
