@@ -18,7 +18,9 @@ help: ## list these commands
 
 install: $(VENV)/.installed ## make .venv with everything, development tools too
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+KERNELS := hatch_build.py $(wildcard src/ml_core/native/*.c src/ml_core/native/*.h)
+
+$(VENV)/.installed: requirements.lock pyproject.toml $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -43,8 +43,10 @@ def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
 
 
 def _check_finite(values: NDArray[Any], name: str) -> None:
-    if np.isfinite(values).all():
-        return
+    # One pass without an array of answers; a sum of finite numbers may overflow, so ask again.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()) or np.isfinite(values).all():
+            return
     if np.isnan(values).any():
         raise ValueError(f"Input {name} contains NaN.")
     raise ValueError(f"Input {name} contains infinity or a value too large for {values.dtype!r}.")
