@@ -4,12 +4,14 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.arguments import Parser, answer
+from ml_core.plotting import check_plot, plot_importances, write_plot
 from ml_core.table import left_out_line, read_table
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
 
@@ -49,6 +51,7 @@ def _parser(command: Command) -> argparse.ArgumentParser:
     add("--max-features", type=_max_features, default=standard, metavar="M", help=drawn)
     add("--test-size", type=float, default=0.2, metavar="SHARE", help="held back to test (0.2)")
     add("--random-state", type=int, default=42, metavar="SEED", help="seed of all chance (42)")
+    add("--plot", metavar="FILE", help="draw the importances to this .png, .svg or .pdf [plot]")
     return parser
 
 
@@ -66,7 +69,9 @@ _max_features.__name__ = "number of features"
 
 def _train_and_score(command: Command, options: dict[str, Any]) -> str:
     path, target = options.pop("data"), options.pop("target")
-    test_size = options.pop("test_size")
+    test_size, plot = options.pop("test_size"), options.pop("plot")
+    if plot is not None:
+        check_plot(plot)
     model = command.make(**options)
     model.check_params()
     table = read_table(path, target)
@@ -81,6 +86,11 @@ def _train_and_score(command: Command, options: dict[str, Any]) -> str:
     for name, rows in (("Train", train), ("Test", test)):
         accuracy = model.score(features[rows], labels[rows])
         lines.append(f"{name} accuracy: {accuracy:.4f} ({rows.size} rows)")
+    if plot is not None:
+        title = f"{command.title} on {Path(path).name}: importance of features"
+        names = list(table.features)
+        write_plot(plot_importances(model.feature_importances_, names=names, title=title), plot)
+        lines.append(f"Written: {plot}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -4,6 +4,7 @@ Nothing here loads NumPy before a file turns out to be large: loading it takes l
 clustering some hundred rows.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ def _parser() -> Parser:
     add("--random-state", type=int, default=42, metavar="SEED", help="seed of all chance (42)")
     output = f"write the table with a column {CLUSTER!r} (replaced if it is there) to this file"
     add("--output", metavar="FILE", help=output)
+    add("--plot", metavar="FILE", help="draw the clusters to this .png, .svg or .pdf [plot]")
     return parser
 
 
@@ -62,6 +64,10 @@ def _cluster_and_report(options: dict[str, Any]) -> str:
         if options[option] < least:
             flag = option.replace("_", "-")
             raise ValueError(f"--{flag} must be at least {least}, got {options[option]}")
+    if options["plot"] is not None:
+        from ml_core.plotting import check_plot  # noqa: PLC0415 - loads NumPy
+
+        check_plot(options["plot"])
     columns = read_columns(path)
     n_rows = len(next(iter(columns.values())))
     candidates = {name: cells for name, cells in columns.items() if name != CLUSTER}
@@ -81,6 +87,9 @@ def _cluster_and_report(options: dict[str, Any]) -> str:
         columns[CLUSTER] = [str(label) for label in found.labels]
         write_columns(options["output"], columns)
         report.append(f"Written: {options['output']}")
+    if options["plot"] is not None:
+        _draw(options["plot"], path, found, features)
+        report.append(f"Written: {options['plot']}")
     return "".join(f"{line}\n" for line in report)
 
 
@@ -95,6 +104,15 @@ def _cluster(
     from ml_core.kmeans_estimator import clustering_of_columns  # noqa: PLC0415 - loads NumPy
 
     return PlainClustering(*clustering_of_columns(features, n_clusters, max_iter, random_state))
+
+
+def _draw(plot: str, path: str, found: PlainClustering, features: Features) -> None:
+    from ml_core.plotting import plot_clusters, write_plot  # noqa: PLC0415 - loads NumPy
+
+    rows = list(zip(*features.values(), strict=True))
+    title = f"K-Means on {os.path.basename(path)}: {len(found.centres)} clusters"
+    figure = plot_clusters(rows, found.labels, found.centres, names=list(features), title=title)
+    write_plot(figure, plot)
 
 
 def _described(found: PlainClustering, features: Features) -> list[str]:
