@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
-from ml_core.growing import Rules, grow
+from ml_core.growing import Grown, Rules, grow
 from ml_core.pruning import PruningPath, pruning_path
 from ml_core.splitting import Sample
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
@@ -125,8 +125,8 @@ class DecisionTreeClassifier(TreeClassifier):
         names = feature_names(X)
         matrix = check_X(X)
         rules = self._rules(matrix.shape[1])
-        tree, classes = self._grown(matrix, y, sample_weight, rules)
-        self._learn([tree], classes, matrix.shape[1])
+        grown, classes = self._grown(matrix, y, sample_weight, rules)
+        self._learn([grown], classes, matrix.shape[1])
         self._learn_names(names)
         return self
 
@@ -139,8 +139,8 @@ class DecisionTreeClassifier(TreeClassifier):
         """
         matrix = check_X(X)
         rules = replace(self._rules(matrix.shape[1]), ccp_alpha=0.0)
-        tree, _ = self._grown(matrix, y, sample_weight, rules)
-        return pruning_path(tree, rules.criterion)
+        grown, _ = self._grown(matrix, y, sample_weight, rules)
+        return pruning_path(*grown, rules.criterion)
 
     def export_text(self, *, feature_names: Sequence[str] | None = None, decimals: int = 2) -> str:
         """The tree as text, a line a node, in the form of scikit-learn's `export_text`.
@@ -173,7 +173,7 @@ class DecisionTreeClassifier(TreeClassifier):
         y: ArrayLike,
         sample_weight: ArrayLike | None,
         rules: Rules,
-    ) -> tuple[Tree, NDArray[Any]]:
+    ) -> tuple[Grown, NDArray[Any]]:
         """The tree and the classes."""
         classes, codes = check_labels(y, len(matrix))
         counts = check_counts(sample_weight, len(matrix))

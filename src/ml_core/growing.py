@@ -1,6 +1,7 @@
 """Growing one tree, depth first, from the root down (CART)."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from ml_core.criteria import Criterion
 from ml_core.pruning import pruned
 from ml_core.splitting import Sample, Split, best_split, first_that_varies
-from ml_core.trees import LEAF, Tree
+from ml_core.trees import LEAF, Tree, tree_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,32 +31,41 @@ class _Nodes:
     feature: list[int] = field(default_factory=list)
     threshold: list[float] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
-    right: list[int] = field(default_factory=list)
     counts: list[NDArray[np.float64]] = field(default_factory=list)
 
     def add_leaf(self, counts: NDArray[np.float64]) -> int:
         self.feature.append(LEAF)
         self.threshold.append(0.0)
         self.left.append(LEAF)
-        self.right.append(LEAF)
         self.counts.append(counts)
         return len(self.feature) - 1
 
-    def turn_into_split(self, node: int, split: Split, left: int, right: int) -> None:
+    def turn_into_split(self, node: int, split: Split, left: int) -> None:
         self.feature[node], self.threshold[node] = split
-        self.left[node], self.right[node] = left, right
+        self.left[node] = left
 
-    def finished(self) -> Tree:
-        return Tree(
+    def finished(self) -> "Grown":
+        masses = np.array(self.counts)
+        tree = tree_of(
             feature=np.array(self.feature, dtype=np.int32),
             threshold=np.array(self.threshold, dtype=np.float64),
             left=np.array(self.left, dtype=np.int32),
-            right=np.array(self.right, dtype=np.int32),
-            value=np.array(self.counts).astype(np.int64),
+            masses=masses,
         )
+        return Grown(tree, masses)
 
 
-def grow(sample: Sample, rules: Rules, rng: np.random.Generator) -> Tree:
+class Grown(NamedTuple):
+    """A tree, and the rows of each class that reached its nodes: (n_nodes, n_classes)."""
+
+    tree: Tree
+    masses: NDArray[np.float64]
+
+    def pruned(self, rules: Rules) -> "Grown":
+        return Grown(*pruned(self.tree, self.masses, rules.criterion, rules.ccp_alpha))
+
+
+def grow(sample: Sample, rules: Rules, rng: np.random.Generator) -> "Grown":
     """Grow a tree on the rows that count at least once.
 
     The waiting nodes are kept on a stack of our own: a tree as deep as it has rows (one row cut off
@@ -73,10 +83,10 @@ def grow(sample: Sample, rules: Rules, rng: np.random.Generator) -> Tree:
         left_rows, right_rows = rows[goes_left], rows[~goes_left]
         left = nodes.add_leaf(_class_counts(sample, left_rows))
         right = nodes.add_leaf(nodes.counts[node] - nodes.counts[left])
-        nodes.turn_into_split(node, split, left, right)
+        nodes.turn_into_split(node, split, left)
         waiting.append((right, right_rows, depth + 1))
         waiting.append((left, left_rows, depth + 1))
-    return pruned(nodes.finished(), rules.criterion, rules.ccp_alpha)
+    return nodes.finished().pruned(rules)
 
 
 def _class_counts(sample: Sample, rows: NDArray[np.intp]) -> NDArray[np.float64]:

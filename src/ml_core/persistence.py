@@ -31,23 +31,30 @@ from ml_core.base import Estimator
 from ml_core.decision_tree import DecisionTreeClassifier
 from ml_core.kmeans_estimator import KMeans
 from ml_core.random_forest import RandomForestClassifier
-from ml_core.trees import FOREST_ARRAYS
 
 # The first byte is not text and the line ends would not survive a transfer "as text".
 MAGIC = b"\x93MLC\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 
 _PREFIX = struct.Struct("<8sII32s")
 _ALIGNMENT = 8
 
-_FOREST_DTYPES = dict(zip(FOREST_ARRAYS, ("<i4", "<f8", "<i4", "<i4", "<i8", "<i4"), strict=True))
-_TREE_DTYPES = {**_FOREST_DTYPES, "importances": "<f8"}
+# By the name of an array the types that it may have; where there are two, it is written in its own.
+Types = dict[str, tuple[str, ...]]
+_TREE_TYPES: Types = {
+    "threshold": ("<f8", "<f4"),
+    "feature": ("<i4",),
+    "left": ("<i4",),
+    "shares": ("<f8",),
+    "roots": ("<i4",),
+    "importances": ("<f8",),
+}
 
 # What a file may name as its class, with the arrays that class must find.
-_CLASSES: dict[str, tuple[type[Estimator], dict[str, str]]] = {
-    "DecisionTreeClassifier": (DecisionTreeClassifier, _TREE_DTYPES),
-    "KMeans": (KMeans, {"centres": "<f8", "labels": "<i4"}),
-    "RandomForestClassifier": (RandomForestClassifier, _TREE_DTYPES),
+_CLASSES: dict[str, tuple[type[Estimator], Types]] = {
+    "DecisionTreeClassifier": (DecisionTreeClassifier, _TREE_TYPES),
+    "KMeans": (KMeans, {"centres": ("<f8",), "labels": ("<i4",)}),
+    "RandomForestClassifier": (RandomForestClassifier, _TREE_TYPES),
 }
 
 
@@ -112,8 +119,8 @@ def loads(content: bytes) -> Estimator:
         describe a model that could not have been fitted (as a forged file might).
     """
     header, payload = _checked_parts(content)
-    estimator, dtypes = _new_estimator(header)
-    arrays = _unpacked(header.get("arrays"), dtypes, payload)
+    estimator, types = _new_estimator(header)
+    arrays = _unpacked(header.get("arrays"), types, payload)
     facts = header.get("facts")
     if not isinstance(facts, dict):
         raise ValueError("the model's header has no facts")
@@ -140,13 +147,13 @@ def _plain(name: str, value: object) -> object:
     raise ValueError(f"the parameter {name}={value!r} cannot be saved")
 
 
-def _packed(
-    arrays: Mapping[str, NDArray[Any]], dtypes: Mapping[str, str]
-) -> tuple[list[dict[str, Any]], bytes]:
+def _packed(arrays: Mapping[str, NDArray[Any]], types: Types) -> tuple[list[dict[str, Any]], bytes]:
     entries: list[dict[str, Any]] = []
     payload = bytearray()
-    for name, dtype in dtypes.items():
+    for name, allowed in types.items():
         array = arrays[name]
+        own = array.dtype.newbyteorder("<").str
+        dtype = own if own in allowed else allowed[0]
         entry = {"name": name, "dtype": dtype, "shape": list(array.shape), "offset": len(payload)}
         entries.append(entry)
         payload += array.astype(dtype).tobytes()
@@ -161,6 +168,11 @@ def _checked_parts(content: bytes) -> tuple[dict[str, Any], bytes]:
     if len(content) < _PREFIX.size:
         raise ValueError("the model is cut short")
     _, version, length, digest = _PREFIX.unpack_from(content)
+    if version == 1:
+        raise ValueError(
+            "the model has format version 1, of an older ml_core, which is no longer read: train "
+            "it again and save it anew"
+        )
     if version != VERSION:
         raise ValueError(f"the model has format version {version}, but only {VERSION} is known")
     text = content[_PREFIX.size : _PREFIX.size + length]
@@ -199,29 +211,31 @@ def _check_payload(payload: bytes, expected: object) -> None:
         raise ValueError("the model's payload is damaged: its SHA-256 differs")
 
 
-def _new_estimator(header: Mapping[str, Any]) -> tuple[Estimator, dict[str, str]]:
+def _new_estimator(header: Mapping[str, Any]) -> tuple[Estimator, Types]:
     name = header.get("class")
     if not isinstance(name, str) or name not in _CLASSES:
         raise ValueError(f"the model is of the unknown class {name!r}")
-    make, dtypes = _CLASSES[name]
+    make, types = _CLASSES[name]
     params = header.get("params")
     estimator = make()
     # A file from before there was some parameter lacks it; the default does what was done then.
     if not isinstance(params, dict) or not set(params) <= set(estimator.get_params()):
         raise ValueError(f"the model's parameters are not those of {name}")
-    return estimator.set_params(**params), dtypes
+    return estimator.set_params(**params), types
 
 
-def _unpacked(
-    entries: object, dtypes: Mapping[str, str], payload: bytes
-) -> dict[str, NDArray[Any]]:
-    if not isinstance(entries, list) or len(entries) != len(dtypes):
+def _unpacked(entries: object, types: Types, payload: bytes) -> dict[str, NDArray[Any]]:
+    if not isinstance(entries, list) or len(entries) != len(types):
         raise ValueError("the model does not hold the arrays of its class")
     arrays: dict[str, NDArray[Any]] = {}
-    for entry, (name, dtype) in zip(entries, dtypes.items(), strict=True):
-        if not isinstance(entry, dict) or (entry.get("name"), entry.get("dtype")) != (name, dtype):
+    for entry, (name, allowed) in zip(entries, types.items(), strict=True):
+        if (
+            not isinstance(entry, dict)
+            or entry.get("name") != name
+            or entry.get("dtype") not in allowed
+        ):
             raise ValueError(f"the model's array {name!r} is missing or of another type")
-        arrays[name] = _array(entry, np.dtype(dtype), payload)
+        arrays[name] = _array(entry, np.dtype(entry["dtype"]), payload)
     return arrays
 
 

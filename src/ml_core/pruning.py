@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.criteria import Criterion
-from ml_core.trees import LEAF, Tree
+from ml_core.trees import LEAF, Tree, tree_of
 
 Floats = NDArray[np.float64]
 
@@ -35,46 +35,48 @@ class _Cut(NamedTuple):
     risk: float
 
 
-def pruned(tree: Tree, criterion: Criterion, alpha: float) -> Tree:
+def pruned(tree: Tree, masses: Floats, criterion: Criterion, alpha: float) -> tuple[Tree, Floats]:
     """The tree without the branches that earn no more than ``alpha``; 0 leaves it as it is.
 
+    ``masses`` of the classes reached its nodes, (n_nodes, n_classes); so for what is left.
     Costs O(n_nodes) for each branch that goes.
     """
     if alpha == 0.0:
-        return tree
+        return tree, masses
     feature = tree.feature.copy()
-    for cut in _cuts(tree, criterion):
+    for cut in _cuts(tree, masses, criterion):
         if cut.alpha > alpha:
             break
         feature[cut.node] = LEAF
-    return _reachable(tree, feature)
+    return _reachable(tree, masses, feature)
 
 
-def pruning_path(tree: Tree, criterion: Criterion) -> PruningPath:
+def pruning_path(tree: Tree, masses: Floats, criterion: Criterion) -> PruningPath:
     """All steps from the whole tree to its root."""
-    steps = [_Cut(-1, 0.0, float(_risks(tree, criterion)[tree.feature == LEAF].sum()))]
-    for cut in _cuts(tree, criterion):
+    steps = [_Cut(-1, 0.0, float(_risks(masses, criterion)[tree.feature == LEAF].sum()))]
+    for cut in _cuts(tree, masses, criterion):
         # Rounding may let a later link seem weaker than the one before it.
         steps.append(cut._replace(alpha=max(cut.alpha, steps[-1].alpha)))
     alphas, risks = ([step[part] for step in steps] for part in (1, 2))
     return PruningPath(np.array(alphas), np.array(risks))
 
 
-def _risks(tree: Tree, criterion: Criterion) -> Floats:
+def _risks(masses: Floats, criterion: Criterion) -> Floats:
     """What each node adds to the risk where it is a leaf."""
-    counts = tree.value.T.astype(np.float64)
-    risks: Floats = criterion(counts, counts.sum(axis=0)) / tree.value[0].sum()
+    counts = masses.T
+    risks: Floats = criterion(counts, counts.sum(axis=0)) / masses[0].sum()
     return risks
 
 
-def _cuts(tree: Tree, criterion: Criterion) -> Iterator[_Cut]:
+def _cuts(tree: Tree, masses: Floats, criterion: Criterion) -> Iterator[_Cut]:
     """Weakest links, one after the other, until the root is a leaf."""
-    risk = _risks(tree, criterion)
+    risk = _risks(masses, criterion)
     parent = _parents(tree)
     below, leaves = risk.copy(), np.ones(tree.n_nodes)
     inner = tree.feature != LEAF
+    left = tree.left
     for node in np.flatnonzero(inner)[::-1]:
-        pair = [tree.left[node], tree.right[node]]
+        pair = [left[node], left[node] + 1]
         below[node], leaves[node] = below[pair].sum(), leaves[pair].sum()
     while inner[0]:
         links = np.flatnonzero(inner)
@@ -101,28 +103,27 @@ def _parents(tree: Tree) -> NDArray[np.intp]:
 
 def _branch(tree: Tree, root: int, inner: NDArray[np.bool_]) -> list[int]:
     """The inner nodes at and under ``root``."""
+    left = tree.left
     found, waiting = [], [root]
     while waiting:
         node = waiting.pop()
         if inner[node]:
             found.append(node)
-            waiting += [int(tree.left[node]), int(tree.right[node])]
+            waiting += [int(left[node]), int(left[node]) + 1]
     return found
 
 
-def _reachable(tree: Tree, feature: NDArray[np.int32]) -> Tree:
+def _reachable(tree: Tree, masses: Floats, feature: NDArray[np.int32]) -> tuple[Tree, Floats]:
     """The nodes that are still under the root where ``feature`` says what is a leaf now."""
     kept = np.zeros(tree.n_nodes, dtype=np.bool_)
     kept[0] = True
     # Children come after their parent, so that one pass finds all.
+    left = tree.left
     for node in np.flatnonzero(feature != LEAF):
-        kept[[tree.left[node], tree.right[node]]] |= kept[node]
+        kept[left[node] : left[node] + 2] |= kept[node]
     place = kept.cumsum(dtype=np.int32) - 1
     inner = (feature != LEAF)[kept]
-    return Tree(
-        feature=feature[kept],
-        threshold=np.where(inner, tree.threshold[kept], 0.0),
-        left=np.where(inner, place[tree.left[kept]], LEAF).astype(np.int32),
-        right=np.where(inner, place[tree.right[kept]], LEAF).astype(np.int32),
-        value=tree.value[kept],
-    )
+    threshold = tree.threshold[kept]
+    threshold[~inner] = 0.0
+    smaller = tree_of(feature[kept], threshold, place[left[kept]], masses[kept])
+    return smaller, masses[kept]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
-from ml_core.growing import Rules, grow
+from ml_core.growing import Grown, Rules, grow
 from ml_core.parallel import each
 from ml_core.splitting import Sample
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
@@ -31,7 +31,7 @@ from ml_core.validation import (
 MOST_DRAWN = 1 << 27
 
 Progress = Callable[[int, int], None]
-Grown = tuple[Tree, NDArray[np.intp]]
+Seen = tuple[Grown, NDArray[np.intp]]
 
 
 class RandomForestClassifier(TreeClassifier):
@@ -166,11 +166,11 @@ class RandomForestClassifier(TreeClassifier):
         of_class = (codes == np.arange(classes.size)[:, None]) * counts
         whole = Sample(np.ascontiguousarray(matrix.T), of_class)
         votes = np.zeros((len(matrix), classes.size))
-        trees: list[Tree] = []
+        trees: list[Grown] = []
         with closing(self._grow(whole, rules)) as growing:
             for tree, left_out in growing:
                 if self.oob_score and left_out.size:
-                    votes[left_out] += self._answers_of(tree, matrix[left_out])
+                    votes[left_out] += self._answers_of(tree.tree, matrix[left_out])
                 trees.append(tree)
                 if progress is not None:
                     progress(len(trees), int(self.n_estimators))
@@ -186,7 +186,7 @@ class RandomForestClassifier(TreeClassifier):
                 f"{MOST_DRAWN}. Divide the weights by a common factor, or set bootstrap=False."
             )
 
-    def _grow(self, whole: Sample, rules: Rules) -> Generator[Grown]:
+    def _grow(self, whole: Sample, rules: Rules) -> Generator[Seen]:
         seeds = np.random.SeedSequence(self.random_state).spawn(int(self.n_estimators))
         task = partial(grow_one, whole, rules, bool(self.bootstrap))
         yield from each(task, seeds, self.n_jobs)
@@ -249,7 +249,7 @@ class RandomForestClassifier(TreeClassifier):
             self.oob_score_ = score
 
 
-def grow_one(whole: Sample, rules: Rules, bootstrap: bool, seed: np.random.SeedSequence) -> Grown:
+def grow_one(whole: Sample, rules: Rules, bootstrap: bool, seed: np.random.SeedSequence) -> Seen:
     """A tree and the rows it did not see; a function of its arguments alone, to run anywhere."""
     rng = np.random.default_rng(seed)
     if not bootstrap:

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml_core.base import Classifier
 from ml_core.criteria import CRITERIA, Criterion
-from ml_core.growing import Rules
-from ml_core.trees import FOREST_ARRAYS, LEAF, Forest, Tree
+from ml_core.growing import Grown, Rules
+from ml_core.trees import LEAF, NODE_OF, Forest
 from ml_core.validation import (
     check_integer,
     check_number,
@@ -122,11 +122,11 @@ class TreeClassifier(Classifier):
         check_number("ccp_alpha", self.ccp_alpha, 0.0)
         features_per_node(self.max_features, 1)
 
-    def _learn(self, trees: Sequence[Tree], classes: NDArray[Any], n_features: int) -> None:
+    def _learn(self, grown: Sequence[Grown], classes: NDArray[Any], n_features: int) -> None:
         """Take over what `fit` found, all at once: a fit that fails leaves the old model whole."""
         criterion = CRITERIA[self.criterion]
-        self.feature_importances_ = _mean_importances(trees, n_features, criterion)
-        self._forest = Forest.of(trees)
+        self.feature_importances_ = _mean_importances(grown, n_features, criterion)
+        self._forest = Forest.of([one.tree for one in grown])
         self.classes_ = classes
         self.n_features_in_ = n_features
 
@@ -134,7 +134,10 @@ class TreeClassifier(Classifier):
         self._check_is_fitted()
         type_name = "str" if self.classes_.dtype.kind == "U" else self.classes_.dtype.name
         facts = {"classes": {"type": type_name, "values": self.classes_.tolist()}}
-        arrays = {name: getattr(self._forest, name) for name in FOREST_ARRAYS}
+        forest, n_classes = self._forest, self.classes_.size
+        arrays = {name: forest.nodes[name] for name in ("threshold", "feature", "left")}
+        # The lines of pure leaves, which come first, are the same in every model.
+        arrays |= {"shares": forest.shares[n_classes:], "roots": forest.roots}
         return facts, {**arrays, "importances": self.feature_importances_}
 
     def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -142,11 +145,11 @@ class TreeClassifier(Classifier):
         importances = arrays["importances"]
         if importances.ndim != 1 or importances.size == 0 or not np.isfinite(importances).all():
             raise ValueError("the model's feature importances are not a line of finite numbers")
-        forest = Forest(**{name: arrays[name] for name in FOREST_ARRAYS})
+        forest = _restored_forest(arrays)
         forest.check(importances.size)
         if forest.roots.size != self._n_trees():
             raise ValueError("the model does not hold as many trees as its parameters say")
-        self.classes_ = _restored_classes(facts.get("classes"), forest.value.shape[1])
+        self.classes_ = _restored_classes(facts.get("classes"), forest.shares.shape[1])
         self.feature_importances_ = importances
         self.n_features_in_ = importances.size
         self._forest = forest
@@ -156,16 +159,16 @@ class TreeClassifier(Classifier):
 
 
 def _mean_importances(
-    trees: Sequence[Tree], n_features: int, criterion: Criterion
+    grown: Sequence[Grown], n_features: int, criterion: Criterion
 ) -> NDArray[np.float64]:
     """Mean over trees of each tree's importances, so that every tree has the same say."""
-    total = sum((importances(tree, n_features, criterion) for tree in trees), np.zeros(n_features))
+    total = sum((importances(one, n_features, criterion) for one in grown), np.zeros(n_features))
     return _normalised(total)
 
 
-def importances(tree: Tree, n_features: int, criterion: Criterion) -> NDArray[np.float64]:
+def importances(grown: Grown, n_features: int, criterion: Criterion) -> NDArray[np.float64]:
     """Per feature the impurity decrease of all its splits, scaled to sum 1 (0 without a split)."""
-    counts = tree.value.T.astype(np.float64)
+    tree, counts = grown.tree, grown.masses.T
     impurity = criterion(counts, counts.sum(axis=0))
     inner = np.flatnonzero(tree.feature != LEAF)
     decrease = impurity[inner] - impurity[tree.left[inner]] - impurity[tree.right[inner]]
@@ -180,12 +183,25 @@ def _normalised(shares: NDArray[Any]) -> NDArray[np.float64]:
     return shares / total if total > 0 else np.zeros(shares.size)
 
 
+def _restored_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
+    threshold, shares = arrays["threshold"], arrays["shares"]
+    if any(arrays[name].shape != threshold.shape for name in ("feature", "left")):
+        raise ValueError("the model's nodes do not have the shape of a forest")
+    if shares.ndim != 2:
+        raise ValueError("the model's class shares do not have the shape of a forest")
+    nodes = np.empty(threshold.shape, NODE_OF[threshold.dtype])
+    for name in ("threshold", "feature", "left"):
+        nodes[name] = arrays[name]
+    shares = np.concatenate([np.eye(shares.shape[1]), shares])
+    return Forest(nodes, shares, arrays["roots"])
+
+
 def _restored_classes(saved: object, n_classes: int) -> NDArray[Any]:
     if not isinstance(saved, dict) or saved.get("type") not in _LABEL_TYPES:
         raise ValueError("the model's classes are not of a known type")
     values = saved.get("values")
     if not isinstance(values, list) or len(values) != n_classes:
-        raise ValueError("the model's classes do not match its class counts")
+        raise ValueError("the model's classes do not match its class shares")
     try:
         classes = np.array(values, dtype=saved["type"])
     except (OverflowError, TypeError) as error:

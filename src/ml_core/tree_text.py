@@ -10,6 +10,7 @@ def tree_as_text(
 ) -> str:
     """One line a node, under its parent and indented by its depth."""
     lines: list[str] = []
+    children = tree.left.tolist()
     # A stack and not recursion: a tree may be deeper than Python's limit.
     waiting = [(0, 0, "")]
     while waiting:
@@ -17,11 +18,12 @@ def tree_as_text(
         if condition:
             lines.append("|   " * (depth - 1) + "|--- " + condition)
         if tree.feature[node] == LEAF:
-            label = class_names[int(tree.value[node].argmax())]
+            label = class_names[int(tree.shares_of(node).argmax())]
             lines.append("|   " * depth + f"|--- class: {label}")
             continue
         name, threshold = feature_names[tree.feature[node]], tree.threshold[node]
-        right, left = f"{name} >  {threshold:.{decimals}f}", f"{name} <= {threshold:.{decimals}f}"
-        waiting.append((int(tree.right[node]), depth + 1, right))
-        waiting.append((int(tree.left[node]), depth + 1, left))
+        left = children[node]
+        above, below = f"{name} >  {threshold:.{decimals}f}", f"{name} <= {threshold:.{decimals}f}"
+        waiting.append((left + 1, depth + 1, above))
+        waiting.append((left, depth + 1, below))
     return "".join(f"{line}\n" for line in lines)

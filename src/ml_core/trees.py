@@ -1,17 +1,34 @@
-"""Trees as flat arrays, and the forest of them that predicts."""
+"""Trees as flat arrays of nodes, and the forest of them that predicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEAF = -1
 
+# Numbers of type int32 count nodes and lines.
+MOST_NODES = 2**31 - 1
+
 # Row-and-tree pairs walked at once: large enough to hide NumPy's cost per call, small enough that
 # the working arrays stay in the processor's second-level cache.
 _PAIRS_AT_ONCE = 1 << 15
+
+# Leaves' shares add up to 1 but for the rounding of each of them.
+_ROUNDING = 1e-9
+
+Nodes = NDArray[np.void]
+Shares = NDArray[np.float64]
+
+
+def _node_of(threshold: str) -> np.dtype[np.void]:
+    return np.dtype([("threshold", threshold), ("feature", np.int32), ("left", np.int32)])
+
+
+# The dtype of a node by that of its threshold, which is that of the rows in `fit`.
+NODE_OF = {np.dtype(name): _node_of(name) for name in ("float32", "float64")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,25 +37,41 @@ class Tree:
 
     Attributes
     ----------
-    feature : (n_nodes,) int32
-        The column a node looks at, -1 in a leaf.
-    threshold : (n_nodes,) float64
-        Rows with ``x[feature] <= threshold`` go left; in the unit of that column, 0 in a leaf.
-    left, right : (n_nodes,) int32
-        The children's indices, -1 in a leaf.
-    value : (n_nodes, n_classes) int64
-        Training rows of each class that reached the node; a row counts as often as it was drawn.
+    nodes : (n_nodes,) array of threshold, feature and left
+        In an inner node rows with ``x[feature] <= threshold`` go to node ``left``, all others to
+        node ``left + 1``. In a leaf ``feature`` is -1, ``threshold`` 0 and ``left`` the line of
+        ``shares`` that it answers with.
+    shares : (n_lines, n_classes) float64
+        Shares of the classes, which sum to 1 in a line. The first n_classes lines are the answers
+        of leaves of one class; each leaf of several has a line of its own behind them.
     """
 
-    feature: NDArray[np.int32]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    value: NDArray[np.int64]
+    nodes: Nodes
+    shares: Shares
+
+    @property
+    def feature(self) -> NDArray[np.int32]:
+        """The column a node looks at, -1 in a leaf."""
+        return self.nodes["feature"]
+
+    @property
+    def threshold(self) -> NDArray[Any]:
+        """Rows of at most this go left; in the unit of the column, 0 in a leaf."""
+        return self.nodes["threshold"]
+
+    @property
+    def left(self) -> NDArray[np.int32]:
+        """The left child's index, -1 in a leaf."""
+        return np.where(self.feature == LEAF, np.int32(LEAF), self.nodes["left"])
+
+    @property
+    def right(self) -> NDArray[np.int32]:
+        """The right child's index, -1 in a leaf."""
+        return np.where(self.feature == LEAF, np.int32(LEAF), self.nodes["left"] + np.int32(1))
 
     @property
     def n_nodes(self) -> int:
-        return self.feature.size
+        return self.nodes.size
 
     @property
     def n_leaves(self) -> int:
@@ -52,97 +85,121 @@ class Tree:
             levels, level = levels + 1, self._children(level)
         return levels
 
+    def shares_of(self, leaves: Any) -> Shares:
+        """The class shares of leaves that are given by their nodes: (n_leaves, n_classes)."""
+        shares: Shares = self.shares[self.nodes["left"][leaves]]
+        return shares
+
     def _children(self, nodes: NDArray[np.int32]) -> NDArray[np.int32]:
-        inner = nodes[self.feature[nodes] != LEAF]
-        return np.concatenate([self.left[inner], self.right[inner]])
+        left = self.nodes["left"][nodes[self.feature[nodes] != LEAF]]
+        return np.concatenate([left, left + np.int32(1)])
+
+
+def tree_of(
+    feature: NDArray[np.int32], threshold: NDArray[Any], left: NDArray[np.int32], masses: Shares
+) -> Tree:
+    """The tree whose nodes were reached by ``masses`` of the classes, (n_nodes, n_classes)."""
+    n_classes = masses.shape[1]
+    nodes = np.empty(feature.size, NODE_OF[threshold.dtype])
+    nodes["feature"], nodes["threshold"], nodes["left"] = feature, threshold, left
+    impure = np.flatnonzero((feature == LEAF) & ((masses > 0).sum(axis=1) > 1))
+    nodes["left"][feature == LEAF] = masses[feature == LEAF].argmax(axis=1)
+    nodes["left"][impure] = np.arange(n_classes, n_classes + impure.size)
+    return Tree(nodes, np.concatenate([np.eye(n_classes), _by_their_sum(masses[impure])]))
+
+
+def _by_their_sum(masses: Shares) -> Shares:
+    """Each line by its sum, added in the order of the classes."""
+    total = np.zeros(len(masses))
+    for of_class in masses.T:
+        total += of_class
+    return masses / total[:, None]
 
 
 @dataclass(frozen=True, eq=False)
 class Forest:
-    """Many trees in one set of arrays, so that one NumPy call moves every tree a level down.
+    """Many trees in one set of arrays.
 
-    The arrays are those of `Tree`, one tree behind the other, with children counted from the
-    beginning of the whole; tree ``t`` begins at ``roots[t]``.
+    ``nodes`` and ``shares`` are those of `Tree`, one tree behind the other, with children and lines
+    counted from the beginning of the whole; the lines of pure leaves stand there once. Tree ``t``
+    begins at node ``roots[t]``.
     """
 
-    feature: NDArray[np.int32]
-    threshold: NDArray[np.float64]
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    value: NDArray[np.int64]
+    nodes: Nodes
+    shares: Shares
     roots: NDArray[np.int32]
 
     @classmethod
     def of(cls, trees: Sequence[Tree]) -> "Forest":
-        sizes = [tree.n_nodes for tree in trees]
-        roots = np.cumsum([0, *sizes[:-1]], dtype=np.int32)
-        return cls(
-            feature=np.concatenate([tree.feature for tree in trees]),
-            threshold=np.concatenate([tree.threshold for tree in trees]),
-            left=np.concatenate([_moved(t.left, r) for t, r in zip(trees, roots, strict=True)]),
-            right=np.concatenate([_moved(t.right, r) for t, r in zip(trees, roots, strict=True)]),
-            value=np.concatenate([tree.value for tree in trees]),
-            roots=roots,
-        )
+        """Raises ValueError for more nodes than int32 can count."""
+        return cls.gathered(list(trees))
+
+    @classmethod
+    def gathered(cls, trees: list[Tree]) -> "Forest":
+        """As `of`, but takes the trees out of the list, so that memory holds each only once."""
+        n_classes = trees[0].shares.shape[1]
+        roots = _starts([tree.n_nodes for tree in trees], 0)
+        first_lines = _starts([len(tree.shares) - n_classes for tree in trees], n_classes)
+        nodes = np.empty(roots[-1], trees[0].nodes.dtype)
+        shares = np.empty((first_lines[-1], n_classes))
+        shares[:n_classes] = np.eye(n_classes)
+        for at in range(len(trees) - 1, -1, -1):
+            tree = trees.pop()
+            by_line = int(first_lines[at]) - n_classes
+            shares[first_lines[at] : first_lines[at + 1]] = tree.shares[n_classes:]
+            part = nodes[roots[at] : roots[at + 1]]
+            part[...] = tree.nodes
+            _move(part, int(roots[at]), by_line, n_classes)
+        return cls(nodes, shares, roots[:-1].astype(np.int32))
 
     def trees(self) -> tuple[Tree, ...]:
-        """The trees one by one, each counting its nodes from 0."""
-        ends = [*self.roots[1:].tolist(), self.feature.size]
+        """The trees one by one, each counting its nodes and lines from 0."""
+        ends = [*self.roots[1:].tolist(), self.nodes.size]
         return tuple(
             self._tree(*ends_at) for ends_at in zip(self.roots.tolist(), ends, strict=True)
         )
 
     def _tree(self, start: int, end: int) -> Tree:
-        part = slice(start, end)
-        return Tree(
-            feature=self.feature[part],
-            threshold=self.threshold[part],
-            left=_moved(self.left[part], -start),
-            right=_moved(self.right[part], -start),
-            value=self.value[part],
-        )
+        nodes, n_classes = self.nodes[start:end].copy(), self.shares.shape[1]
+        lines = nodes["left"][nodes["feature"] == LEAF]
+        own = lines[lines >= n_classes]
+        first, last = (int(own.min()), int(own.max()) + 1) if own.size else (n_classes, n_classes)
+        _move(nodes, -start, n_classes - first, n_classes)
+        return Tree(nodes, np.concatenate([self.shares[:n_classes], self.shares[first:last]]))
 
-    @cached_property
-    def _probabilities(self) -> NDArray[np.float64]:
-        rows = self.value.sum(axis=1, keepdims=True, dtype=np.float64)
-        shares: NDArray[np.float64] = self.value / rows
-        return shares
-
-    @cached_property
-    def _votes(self) -> NDArray[np.float64]:
-        one_each = np.eye(self.value.shape[1])
-        votes: NDArray[np.float64] = one_each[self.value.argmax(axis=1)]
-        return votes
-
-    def apply(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The leaf each row ends in, for each tree: (n_rows, n_trees) indices into the arrays.
+    def leaf_lines(self, X: NDArray[Any]) -> NDArray[np.int32]:
+        """The line of shares that each row ends at, for each tree: (n_rows, n_trees).
 
         All pairs of row and tree go down level by level; those that reached a leaf drop out.
         """
-        n_rows, n_trees = len(X), self.roots.size
-        node = np.tile(self.roots.astype(np.intp), n_rows)
-        row = np.repeat(np.arange(n_rows), n_trees)
-        moving = np.flatnonzero(self.feature[node] != LEAF)
+        feature, threshold, left = (self.nodes[name] for name in ("feature", "threshold", "left"))
+        node = np.tile(self.roots.astype(np.intp), len(X))
+        row = np.repeat(np.arange(len(X)), self.roots.size)
+        moving = np.flatnonzero(feature[node] != LEAF)
         while moving.size:
             at = node[moving]
-            goes_left = X[row[moving], self.feature[at]] <= self.threshold[at]
-            below = np.where(goes_left, self.left[at], self.right[at])
+            below = left[at] + (X[row[moving], feature[at]] > threshold[at])
             node[moving] = below
-            moving = moving[self.feature[below] != LEAF]
-        return node.reshape(n_rows, n_trees)
+            moving = moving[feature[below] != LEAF]
+        lines: NDArray[np.int32] = left[node].reshape(len(X), self.roots.size)
+        return lines
 
-    def predict_proba(self, X: NDArray[np.float64], *, hard: bool = False) -> NDArray[np.float64]:
+    def predict_proba(self, X: NDArray[Any], *, hard: bool = False) -> NDArray[np.float64]:
         """The mean over trees of the class shares in the leaf: (n_rows, n_classes).
 
         ``hard`` gives each tree one vote instead, for the first of its leaf's largest classes.
         """
-        answers = self._votes if hard else self._probabilities
+        answers = self.shares
+        if hard:
+            answers = np.eye(self.shares.shape[1])[self.shares.argmax(axis=1)]
+        total = np.zeros((len(X), self.shares.shape[1]))
         step = max(1, _PAIRS_AT_ONCE // self.roots.size)
-        parts = [
-            answers[self.apply(X[start : start + step])].mean(axis=1)
-            for start in range(0, len(X), step)
-        ]
-        return np.concatenate(parts)
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            for lines in self.leaf_lines(X[rows]).T:
+                total[rows] += answers[lines]
+        total /= self.roots.size
+        return total
 
     def check(self, n_features: int) -> None:
         """Refuse arrays that are not a forest; what passes can be walked safely.
@@ -156,53 +213,63 @@ class Forest:
             Naming the array that is wrong.
         """
         self._check_shapes()
-        inner = np.flatnonzero(self.feature != LEAF)
-        if (self.feature < LEAF).any() or (self.feature >= n_features).any():
+        feature, threshold = self.nodes["feature"], self.nodes["threshold"]
+        if (feature < LEAF).any() or (feature >= n_features).any():
             raise ValueError("the model's feature indices are out of range")
-        if not np.isfinite(self.threshold).all():
+        if not np.isfinite(threshold).all():
             raise ValueError("the model's thresholds are not finite")
-        self._check_children(inner)
-        self._check_counts(inner)
+        self._check_children()
+        self._check_shares()
 
     def _check_shapes(self) -> None:
-        n_nodes = self.feature.size
-        lines = (self.feature, self.threshold, self.left, self.right)
-        if self.value.ndim != 2 or any(line.shape != (n_nodes,) for line in lines):
-            raise ValueError("the model's arrays do not have the shapes of a forest")
-        if len(self.value) != n_nodes or self.value.shape[1] == 0:
-            raise ValueError("the model's class counts do not have the shape of a forest")
+        n_nodes = self.nodes.size
+        if self.nodes.ndim != 1 or self.nodes.dtype not in NODE_OF.values():
+            raise ValueError("the model's nodes do not have the shape of a forest")
+        if self.shares.ndim != 2 or not 0 < self.shares.shape[1] <= len(self.shares):
+            raise ValueError("the model's class shares do not have the shape of a forest")
         if self.roots.ndim != 1 or self.roots.size == 0 or self.roots[0] != 0:
             raise ValueError("the model's trees do not begin at its first node")
         if (np.diff(self.roots) <= 0).any() or self.roots[-1] >= n_nodes:
             raise ValueError("the model's trees are empty or out of order")
 
-    def _check_children(self, inner: NDArray[np.intp]) -> None:
-        leaves = self.feature == LEAF
-        if (self.left[leaves] != LEAF).any() or (self.right[leaves] != LEAF).any():
-            raise ValueError("the model's child indices lead out of a leaf")
-        ends = np.append(self.roots[1:], self.feature.size)
+    def _check_children(self) -> None:
+        inner = np.flatnonzero(self.nodes["feature"] != LEAF)
+        left = self.nodes["left"][inner].astype(np.int64)
+        ends = np.append(self.roots[1:], self.nodes.size)
         end = ends[np.searchsorted(self.roots, inner, side="right") - 1]
-        children = np.concatenate([self.left[inner], self.right[inner]])
-        if (children <= np.tile(inner, 2)).any() or (children >= np.tile(end, 2)).any():
+        if (left <= inner).any() or (left + 1 >= end).any():
             raise ValueError("the model's child indices are out of range")
-        parents = np.bincount(children, minlength=self.feature.size)
+        parents = np.bincount(np.concatenate([left, left + 1]), minlength=self.nodes.size)
         parents[self.roots] += 1
         if (parents != 1).any():
             raise ValueError("the model's child indices do not form trees")
 
-    def _check_counts(self, inner: NDArray[np.intp]) -> None:
-        # 2**53 is where float64, in which the counts are gathered, stops counting exactly.
-        if (self.value < 0).any() or (self.value > 2**53).any():
-            raise ValueError("the model's class counts are out of range")
-        if not self.value.any(axis=1).all():
-            raise ValueError("the model has a node that no training row reached")
-        below = self.value[self.left[inner]] + self.value[self.right[inner]]
-        if (self.value[inner] != below).any():
-            raise ValueError("the model's class counts do not add up")
+    def _check_shares(self) -> None:
+        lines = self.nodes["left"][self.nodes["feature"] == LEAF]
+        if (lines < 0).any() or (lines >= len(self.shares)).any():
+            raise ValueError("the model's leaves point beyond its class shares")
+        n_classes = self.shares.shape[1]
+        if not np.array_equal(self.shares[:n_classes], np.eye(n_classes)):
+            raise ValueError("the model's class shares do not begin with those of pure leaves")
+        # Compared so that NaN is refused, too.
+        if (
+            not (self.shares >= 0).all()
+            or not (np.abs(self.shares.sum(axis=1) - 1.0) <= _ROUNDING).all()
+        ):
+            raise ValueError("the model's class shares are not shares")
 
 
-FOREST_ARRAYS = tuple(array.name for array in fields(Forest))
+def _starts(sizes: Sequence[int], first: int) -> NDArray[np.int64]:
+    """Where each part begins, and behind them the end of the last."""
+    starts = np.cumsum([first, *sizes], dtype=np.int64)
+    if starts[-1] > MOST_NODES:
+        raise ValueError(f"the forest would have {starts[-1]} nodes, but at most {MOST_NODES} fit")
+    return starts
 
 
-def _moved(children: NDArray[np.int32], by: int) -> NDArray[np.int32]:
-    return np.where(children == LEAF, LEAF, children + np.int32(by)).astype(np.int32)
+def _move(nodes: Nodes, by: int, by_line: int, n_classes: int) -> None:
+    """Let children and lines be counted from elsewhere; the lines of pure leaves stay."""
+    left = nodes["left"]
+    inner = nodes["feature"] != LEAF
+    left[inner] += by
+    left[~inner & (left >= n_classes)] += by_line

@@ -8,7 +8,7 @@ import pytest
 
 from ml_core import DecisionTreeClassifier
 from ml_core.tree_classifier import MaxFeatures
-from tests.ml_core.data import clouds
+from tests.ml_core.data import clouds, counts_of_nodes, same_tree
 
 
 def test_a_full_tree_remembers_its_rows() -> None:
@@ -25,18 +25,19 @@ def test_max_depth_limits_the_depth() -> None:
 def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
     x, y = clouds(150, 4)
     tree = DecisionTreeClassifier(min_samples_leaf=7, min_samples_split=30).fit(x, y).tree_
-    rows = tree.value.sum(axis=1)
+    rows = counts_of_nodes(tree, x, y).sum(axis=1)
     assert rows.min() >= 7
     assert rows[tree.feature >= 0].min() >= 30
 
 
-def test_counts_add_up_from_the_leaves_to_the_root() -> None:
+def test_leaves_answer_with_the_shares_of_the_rows_that_reach_them() -> None:
     x, y = clouds(150, 4)
-    tree = DecisionTreeClassifier().fit(x, y).tree_
+    tree = DecisionTreeClassifier(max_depth=4).fit(x, y).tree_
     inner = tree.feature >= 0
-    assert tree.value[0].tolist() == np.bincount(y).tolist()
-    below = tree.value[tree.left[inner]] + tree.value[tree.right[inner]]
-    assert np.array_equal(tree.value[inner], below)
+    counts = counts_of_nodes(tree, x, y)[~inner]
+    assert np.array_equal(
+        tree.shares_of(np.flatnonzero(~inner)), counts / counts.sum(axis=1, keepdims=True)
+    )
     assert tree.n_leaves == tree.n_nodes - inner.sum() == inner.sum() + 1
 
 
@@ -48,8 +49,7 @@ def test_a_weight_is_the_row_repeated() -> None:
     repeated = (
         DecisionTreeClassifier(**limits).fit(x.repeat(weight, axis=0), y.repeat(weight)).tree_
     )
-    for name in ("feature", "threshold", "left", "right", "value"):
-        assert np.array_equal(getattr(weighted, name), getattr(repeated, name))
+    assert same_tree(weighted, repeated)
 
 
 @pytest.mark.parametrize("weight", [[0.5, 1], [-1, 1], [0, 0], [1], [np.nan, 1]])

@@ -9,7 +9,7 @@ import pytest
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree
 from ml_core.criteria import CRITERIA
-from tests.ml_core.data import clouds
+from tests.ml_core.data import clouds, counts_of_nodes
 
 # A subtree that keeps the root: how many leaves it has, and its risk.
 Option = tuple[int, float]
@@ -23,13 +23,8 @@ def every_pruning(tree: Tree, risk: Any, node: int = 0) -> Iterator[Option]:
                 yield left_leaves + right_leaves, left + right
 
 
-def risks(tree: Tree, criterion: str) -> Any:
-    counts = tree.value.T.astype(np.float64)
-    return CRITERIA[criterion](counts, counts.sum(axis=0)) / tree.value[0].sum()
-
-
-def risk_of_leaves(tree: Tree, criterion: str) -> float:
-    return float(risks(tree, criterion)[tree.feature < 0].sum())
+def risks(counts: Any, criterion: str) -> Any:
+    return CRITERIA[criterion](counts.T, counts.sum(axis=1)) / counts[0].sum()
 
 
 @pytest.mark.parametrize("criterion", ["gini", "entropy"])
@@ -37,11 +32,12 @@ def test_no_other_pruning_costs_less_and_of_equal_ones_it_is_the_smallest(criter
     x, y = clouds(60, 3, seed=4)
     limits: dict[str, Any] = {"criterion": criterion, "max_depth": 4}
     whole = DecisionTreeClassifier(**limits).fit(x, y).tree_
-    options = list(every_pruning(whole, risks(whole, criterion)))
+    options = list(every_pruning(whole, risks(counts_of_nodes(whole, x, y), criterion)))
     assert len(options) > 20
     for alpha in (0.003, 0.01, 0.02, 0.05, 0.1, 0.3):
         tree = DecisionTreeClassifier(**limits, ccp_alpha=alpha).fit(x, y).tree_
-        cost = risk_of_leaves(tree, criterion) + alpha * tree.n_leaves
+        risk = risks(counts_of_nodes(tree, x, y), criterion)[tree.feature < 0].sum()
+        cost = float(risk) + alpha * tree.n_leaves
         costs = [(risk + alpha * leaves, leaves) for leaves, risk in options]
         least = min(cost for cost, _ in costs)
         assert cost == pytest.approx(least, rel=1e-12)
@@ -88,7 +84,7 @@ def test_a_pruned_tree_is_whole() -> None:
     model._forest.check(4)
     leaves = model.tree_.feature < 0
     assert (model.tree_.threshold[leaves] == 0).all()
-    assert model.tree_.value[leaves].sum() == 200
+    assert counts_of_nodes(model.tree_, x, y)[leaves].sum() == 200
 
 
 def test_nothing_is_pruned_at_0_and_nothing_can_be_of_a_leaf() -> None:
@@ -112,7 +108,7 @@ def test_every_tree_of_a_forest_is_pruned() -> None:
     pruned = RandomForestClassifier(5, ccp_alpha=0.02, random_state=0).fit(x, y)
     for before, after in zip(full.trees_, pruned.trees_, strict=True):
         assert after.n_nodes < before.n_nodes
-        assert after.value[0].tolist() == before.value[0].tolist()
+        assert (after.feature[0], after.threshold[0]) == (before.feature[0], before.threshold[0])
 
 
 @pytest.mark.parametrize("alpha", [-0.1, np.inf, np.nan, "much", True])

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree, dumps, random_forest
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, random_forest
 from ml_core import trees as trees_module
-from ml_core.growing import grow
+from ml_core.growing import Grown, grow
 from ml_core.parallel import n_workers
 from ml_core.random_forest import grow_one
 from ml_core.splitting import Sample
+from ml_core.trees import Forest
 from tests.ml_core.data import clouds
 
 
@@ -52,7 +53,7 @@ def test_the_forest_answers_with_the_mean_of_its_trees_shares() -> None:
         while (inner := tree.feature[node] >= 0).any():
             goes_left = x[np.arange(len(x)), tree.feature[node]] <= tree.threshold[node]
             node = np.where(inner, np.where(goes_left, tree.left[node], tree.right[node]), node)
-        shares.append(tree.value[node] / tree.value[node].sum(axis=1, keepdims=True))
+        shares.append(tree.shares_of(node))
     assert np.allclose(model.predict_proba(x), np.mean(shares, axis=0), rtol=0, atol=1e-14)
 
 
@@ -79,8 +80,7 @@ def test_without_chance_every_tree_is_the_decision_tree() -> None:
 
 def test_a_bootstrap_draws_as_many_rows_as_there_are_and_leaves_out_over_a_third() -> None:
     x, y = clouds(400, 3)
-    model = RandomForestClassifier(40, random_state=0).fit(x, y)
-    assert {int(tree.value[0].sum()) for tree in model.trees_} == {400}
+    model = RandomForestClassifier(40, random_state=0)
     rules, sample = model._rules(n_features=3), Sample(x.T.copy(), np.eye(3)[y].T.copy())
     seeds = np.random.SeedSequence(0).spawn(40)
     left_out = [grow_one(sample, rules, True, seed)[1].size for seed in seeds]
@@ -177,9 +177,9 @@ def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) ->
         raise CancelledError
 
     monkeypatch.delitem(sys.modules, "joblib", raising=False)
-    grown: list[Tree] = []
+    grown: list[Grown] = []
 
-    def counted(*args: Any) -> Tree:
+    def counted(*args: Any) -> Grown:
         grown.append(grow(*args))
         return grown[-1]
 
@@ -265,10 +265,10 @@ def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
 def test_hard_votes_are_shares_of_the_trees() -> None:
     x, y = clouds(150, 4)
     model = RandomForestClassifier(9, max_depth=2, voting="hard", random_state=0).fit(x, y)
-    trees = [DecisionTreeClassifier() for _ in model.trees_]
-    for tree, grown in zip(trees, model.trees_, strict=True):
-        tree._learn([grown], model.classes_, 4)
-    votes = np.mean([tree.predict(x)[:, None] == model.classes_ for tree in trees], axis=0)
+    votes = np.zeros((150, 3))
+    for tree in model.trees_:
+        shares = Forest.of([tree]).predict_proba(x)
+        votes += np.eye(3)[shares.argmax(axis=1)] / 9
     assert np.allclose(model.predict_proba(x), votes)
     soft = RandomForestClassifier(9, max_depth=2, random_state=0).fit(x, y)
     assert not np.array_equal(soft.predict_proba(x), model.predict_proba(x))
