@@ -10,7 +10,7 @@ ARGS ?=
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help install up demo down test chaos check format lint types contracts secrets audit bench lock
+.PHONY: help install up demo down test chaos check format lint types contracts secrets audit bench bench-ml lock
 .PHONY: ml-kmeans ml-decision-tree ml-random-forest
 
 help: ## list these commands
@@ -82,6 +82,9 @@ audit: install ## ask for known weaknesses of every locked package (needs pypi.o
 
 bench: install ## measure start, memory and help
 	$(BIN)/python bench/start.py
+
+bench-ml: install ## measure ml_core beside scikit-learn (ARGS="--only digits")
+	$(BIN)/python bench/ml_speed.py $(ARGS)
 
 ml-kmeans: install ## cluster a CSV file (ARGS="--data data.csv --clusters 3 --output results.csv")
 	@$(BIN)/python -m ml_core.kmeans $(or $(ARGS),--data data/sample_data.csv --clusters 3)
