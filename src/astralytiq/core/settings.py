@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     job_lease_seconds: float = Field(60, gt=0)
     body_limit_mb: int = Field(10, ge=1)
     upload_limit_mb: int = Field(512, ge=1)
+    unpacked_limit_mb: int = Field(8192, ge=1)
     download_limit_mb: int = Field(10_240, ge=1)
     slow_request_seconds: float = Field(2, gt=0)
 

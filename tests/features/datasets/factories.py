@@ -63,8 +63,11 @@ async def freeze(
 
 
 async def upload(
-    client: httpx2.AsyncClient, content: str = CSV, filename: str = "flowers.csv"
+    client: httpx2.AsyncClient,
+    content: str | bytes = CSV,
+    filename: str = "flowers.csv",
+    path: str = "upload",
 ) -> httpx2.Response:
-    return await client.post(
-        "/api/v1/datasets/upload", files={"file": (filename, content.encode(), "text/csv")}
-    )
+    sent = content.encode() if isinstance(content, str) else content
+    files = {"file": (filename, sent, "text/csv")}
+    return await client.post(f"/api/v1/datasets/{path}", files=files)

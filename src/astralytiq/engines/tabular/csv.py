@@ -5,13 +5,12 @@ One pass would have to guess the types from the first megabyte and fail where th
 # ruff: noqa: PLC0415 - pyarrow takes 0.2 s and 50 MB: only those who touch data pay for it
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from .columns import BadTable, Column, arrow_schema, arrow_types
+from .columns import BadTable, Column, arrow_schema, arrow_types, checked_names
 from .parquet import ParquetWriter
 
 if TYPE_CHECKING:
@@ -47,12 +46,14 @@ class Dialect:
     names: list[str]
 
 
-def to_parquet(source: Path, target: BinaryIO) -> tuple[int, list[Column]]:
+def to_parquet(
+    source: Path, target: BinaryIO, dialect: Dialect | None = None
+) -> tuple[int, list[Column]]:
     """Convert the CSV file; returns how many rows, and the columns. Raises BadTable."""
     import pyarrow as pa
 
     try:
-        dialect = sniff(source)
+        dialect = dialect or sniff(source)
         columns = narrowest(source, dialect)
         return convert(source, dialect, columns, target), columns
     except pa.ArrowInvalid as error:
@@ -80,11 +81,7 @@ def sniff(source: Path) -> Dialect:
         raise BadTable("The file is not text: send CSV in UTF-8.")
     first_line = start.lstrip().split(b"\n", 1)[0]
     delimiter = max(DELIMITERS, key=lambda mark: first_line.count(mark.encode()))
-    given = [name.strip() for name in header(source, delimiter)]
-    names = [name or f"column_{place}" for place, name in enumerate(given, start=1)]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise BadTable(f"Row 1: columns must have different names; {twice} come twice.")
-    return Dialect(delimiter, names)
+    return Dialect(delimiter, checked_names(header(source, delimiter), "Row 1"))
 
 
 def header(source: Path, delimiter: str) -> list[str]:

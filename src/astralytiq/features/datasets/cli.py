@@ -19,6 +19,8 @@ from astralytiq.terminal import (
 
 app = group("dataset", "Data sets: named tables in immutable versions.")
 
+# Large files are converted before the answer comes.
+UPLOAD_SECONDS = 3600
 COLUMNS = ("id", "name", "type", "version", "rows", "columns", "size_mb", "status", "updated_at")
 
 
@@ -80,20 +82,27 @@ def remove_dataset(context: typer.Context, dataset_id: int) -> None:
 
 
 @app.command("upload")
-@examples("astralytiq dataset upload readings.csv --name readings")
+@examples("""
+astralytiq dataset upload readings.csv --name readings
+astralytiq dataset upload readings-may.parquet --to 7
+""")
 def upload_dataset(
     context: typer.Context,
     file: Path,
     name: Annotated[str, typer.Option(help="default: the file's name")] = "",
+    to: Annotated[int, typer.Option(help="make it the next version of this data set")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Make a data set of a CSV file."""
+    """Make a data set, or the next version of one, of a CSV, JSON Lines, Parquet or XLSX file."""
     if not file.is_file():
         fail(f"{file} is no file.", BAD_INPUT)
+    if name and to:
+        fail("Give --name for a new data set or --to for a version of one, not both.", BAD_INPUT)
+    path = f"/datasets/{to}/versions/upload" if to else "/datasets/upload"
     with connected(context) as client, file.open("rb") as content:
-        files = {"file": (file.name, content, "text/csv")}
-        made = client.post("/datasets/upload", files=files, data={"name": name} if name else {})
-        show_one(made, as_json=as_json)
+        options = {"files": {"file": (file.name, content)}, "data": {"name": name} if name else {}}
+        made = client.post(path, timeout=UPLOAD_SECONDS, **options)
+        show_one(client.get(f"/datasets/{to or made['id']}"), as_json=as_json)
 
 
 @app.command("preview")

@@ -17,8 +17,13 @@ class DatasetStatus(StrEnum):
 
 
 class DatasetType(StrEnum):
+    """What the first version was made of."""
+
     records = "records"
     csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
+    xlsx = "xlsx"
 
 
 LIVING = text("deleted_at IS NULL")

@@ -21,7 +21,7 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import service, tables
+from . import service, tables, uploads
 from .models import Dataset, DatasetVersion
 from .schemas import (
     DatasetCreate,
@@ -39,7 +39,9 @@ ml = room("/ml", "machine learning")
 
 Reader = Annotated[Actor, needs("datasets:read")]
 Writer = Annotated[Actor, needs("datasets:write")]
-CsvFile = Annotated[UploadFile, File(description="CSV in UTF-8 with a header")]
+TableFile = Annotated[
+    UploadFile, File(description="CSV in UTF-8 with a header, JSON Lines, Parquet, or XLSX")
+]
 Number = Annotated[Id | None, Query(description="default: the newest version")]
 
 PARQUET = "application/vnd.apache.parquet"
@@ -81,10 +83,10 @@ async def upload_dataset(
     response: Response,
     house: House,
     actor: Writer,
-    file: CsvFile,
+    file: TableFile,
     name: Annotated[Name | None, Form()] = None,
 ) -> Dataset:
-    dataset, _ = await service.upload(house, actor, file.file, file.filename, name)
+    dataset, _ = await uploads.upload(house, actor, file.file, file.filename, name)
     response.headers["Location"] = f"/api/v1/datasets/{dataset.id}"
     mark(response, dataset)
     return dataset
@@ -138,6 +140,26 @@ async def freeze_version(
     return VersionAsked(job_id=job.id, status=job.status, dataset_id=dataset.id)
 
 
+@router.post("/{dataset_id}/versions/upload", response_model=VersionRead, status_code=201)
+@charged_to("expensive")
+async def upload_version(
+    request: Request,
+    response: Response,
+    house: House,
+    actor: Writer,
+    dataset_id: Id,
+    file: TableFile,
+) -> DatasetVersion:
+    async with house.database.reading() as session:
+        refuse_stale(request, await service.get_own(session, actor, dataset_id))
+    dataset, version = await uploads.upload_version(
+        house, actor, dataset_id, file.file, file.filename
+    )
+    response.headers["Location"] = f"/api/v1/datasets/{dataset_id}/versions"
+    mark(response, dataset)
+    return version
+
+
 @router.get("/{dataset_id}/preview")
 async def preview_dataset(
     house: House,
@@ -168,6 +190,6 @@ async def download_dataset(
 
 @ml.post("/upload-data")
 @charged_to("expensive")
-async def upload_data(house: House, actor: Writer, file: CsvFile) -> Uploaded:
-    dataset, version = await service.upload(house, actor, file.file, file.filename, None)
-    return await service.summary(house, dataset, version)
+async def upload_data(house: House, actor: Writer, file: TableFile) -> Uploaded:
+    dataset, version = await uploads.upload(house, actor, file.file, file.filename, None)
+    return await uploads.summary(house, dataset, version)

@@ -1,26 +1,15 @@
 """Rules for data sets: who may make, see and delete them, and how versions come to be."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, jobs
-from astralytiq.core.db import new_id, utc_now
-from astralytiq.core.errors import (
-    AppError,
-    Conflict,
-    Fault,
-    Forbidden,
-    Invalid,
-    NotFound,
-    UnsupportedMedia,
-)
+from astralytiq.core.db import utc_now
+from astralytiq.core.errors import Conflict, Fault, Forbidden, Invalid, NotFound
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -29,16 +18,12 @@ from astralytiq.features.ingestion import service as ingestion
 
 from . import tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
-from .schemas import DateRangeRead, Preview, Uploaded
+from .schemas import Preview
 from .tables import Written
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CSV_SUFFIXES = frozenset({"", ".csv", ".tsv", ".txt"})
-LONGEST_NAME = 200
-PREVIEW_ROWS = 5
-FREE_NAME_TRIES = 10
 DIGITS = 19  # 64 bits hold any number of fewer
 
 
@@ -153,7 +138,10 @@ async def freeze_again(
 ) -> Job:
     chosen = source or dataset.source
     if chosen is None:
-        raise Invalid("This data set was uploaded: say from_records: {source}, or upload anew.")
+        raise Invalid(
+            "This data set was uploaded: say from_records: {source}, or send the next version's "
+            f"file to POST /api/v1/datasets/{dataset.id}/versions/upload."
+        )
     await refuse_unknown(session, chosen)
     job = await ask_to_freeze(session, actor, dataset, chosen)
     dataset.job_id = job.id
@@ -233,93 +221,6 @@ async def delete(session: AsyncSession, actor: Actor, dataset: Dataset) -> None:
     """Its name is free again. Its files stay: models trained on them can still be traced."""
     dataset.deleted_at = utc_now()
     audit.record(session, actor, "dataset.deleted", f"dataset/{dataset.id}", name=dataset.name)
-
-
-# Uploading --------------------------------------------------------------------------------------
-
-
-async def upload(
-    resources: Resources, actor: Actor, file: BinaryIO, filename: str | None, name: str | None
-) -> tuple[Dataset, DatasetVersion]:
-    """A new set from a CSV file: converted in a thread, outside of any transaction."""
-    owner, label = actor.account_id, plain_name(filename)
-    if name:
-        async with resources.database.reading() as session:
-            await refuse_taken(session, actor, name)
-    storage, key = resources.storage, f"datasets/{new_id()}"
-    original = await asyncio.to_thread(tables.keep_upload, storage, file, f"{key}.csv")
-    written = await asyncio.to_thread(tables.from_csv, storage, original.key, f"{key}.parquet")
-    # The original stays beside the Parquet file, under the same key with .csv.
-    origin = {"kind": "upload", "filename": label, "sha256": original.sha256}
-
-    async def store(session: AsyncSession) -> tuple[Dataset, DatasetVersion]:
-        chosen = name or await free_name(session, owner, PurePosixPath(label).stem)
-        dataset = Dataset(name=chosen, type=DatasetType.csv, owner_id=owner, current=0)
-        session.add(dataset)
-        await session.flush()  # The version needs the new id.
-        audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", filename=label)
-        return dataset, await add_version(session, actor, dataset.id, written, origin)
-
-    try:
-        return await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
-    except (AppError, IntegrityError):  # After any other failure it may be stored all the same.
-        storage.delete(original.key)
-        storage.delete(written.stored.key)
-        raise
-
-
-async def stored(
-    resources: Resources,
-    store: Callable[[AsyncSession], Awaitable[tuple[Dataset, DatasetVersion]]],
-    tries: int,
-) -> tuple[Dataset, DatasetVersion]:
-    """Another upload may take the free name first: then look for the next one."""
-    try:
-        return await resources.database.write(store)
-    except IntegrityError:
-        if tries == 1:
-            raise
-    return await stored(resources, store, tries - 1)
-
-
-def plain_name(filename: str | None) -> str:
-    """What a browser calls the file: a name to show, never a path to follow."""
-    bare = (filename or "").replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(letter for letter in bare if letter.isprintable()).strip(" .")
-    label = shown[-LONGEST_NAME:] or "upload.csv"
-    suffix = PurePosixPath(label).suffix.lower()
-    if suffix not in CSV_SUFFIXES:
-        raise UnsupportedMedia(f"{suffix} files are not read yet: send CSV.")
-    return label
-
-
-async def free_name(session: AsyncSession, owner_id: int, wanted: str) -> str:
-    """Existing clients upload the same file again and again: "iris", then "iris (2)"."""
-    query = select(Dataset.name).where(Dataset.owner_id == owner_id, Dataset.deleted_at.is_(None))
-    alike = Dataset.name.startswith(wanted, autoescape=True)
-    taken = set(await session.scalars(query.where(alike)))
-    number, name = 1, wanted
-    while name in taken:
-        number += 1
-        name = f"{wanted} ({number})"
-    return name
-
-
-async def summary(resources: Resources, dataset: Dataset, version: DatasetVersion) -> Uploaded:
-    path = tables.path_of(resources.storage, version)
-    head = await asyncio.to_thread(parquet.read_head, path, PREVIEW_ROWS)
-    dates = await asyncio.to_thread(parquet.date_range, path)
-    return Uploaded(
-        filename=version.origin["filename"],
-        shape=(version.rows, version.columns),
-        columns=[column["name"] for column in version.schema],
-        dtypes={column["name"]: column["type"] for column in version.schema},
-        preview=head,
-        dataset_id=dataset.id,
-        rows=version.rows,
-        date_range=DateRangeRead(**asdict(dates)) if dates else None,
-        message=f"Stored as the data set {dataset.name!r}, version {version.reference}.",
-    )
 
 
 # Reading ----------------------------------------------------------------------------------------

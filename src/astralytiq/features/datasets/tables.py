@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.errors import Conflict, Invalid
+from astralytiq.core.errors import AppError, Conflict, Invalid, TooLarge, UnsupportedMedia
 from astralytiq.core.executor import Work
 from astralytiq.core.storage import CHUNK, Storage, Stored
-from astralytiq.engines.tabular import csv, parquet
-from astralytiq.engines.tabular.columns import BadTable, Column
+from astralytiq.engines.tabular import formats, parquet
+from astralytiq.engines.tabular.columns import BadTable, Column, OtherKind, TooMuch
 from astralytiq.engines.tabular.records import Discovery, Row, to_table
 from astralytiq.features.ingestion import service as ingestion
 
@@ -44,6 +44,15 @@ class Written:
         return [asdict(column) for column in self.columns]
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A file that somebody sent: what it became, which kind it was, and itself."""
+
+    written: Written
+    format: formats.Format
+    original: Stored
+
+
 # From an upload ---------------------------------------------------------------------------------
 
 
@@ -55,15 +64,22 @@ def keep_upload(storage: Storage, upload: BinaryIO, key: str) -> Stored:
     return storage.describe(key)
 
 
-def from_csv(storage: Storage, source: str, key: str) -> Written:
+def from_upload(storage: Storage, source: Stored, filename: str, key: str, most: int) -> Sent:
     """Blocks for as long as the conversion takes: call from a thread."""
+    path = storage.path(source.key)
     try:
+        kind = formats.told(path, filename)
         with storage.writing(key) as file:
-            rows, columns = csv.to_parquet(storage.path(source), file)
+            rows, columns = formats.to_parquet(kind, path, file, most)
     except BadTable as error:
-        storage.delete(source)
-        raise Invalid(str(error)) from None
-    return Written(storage.describe(key), rows, columns)
+        storage.delete(source.key)
+        raise refusal(error) from None
+    return Sent(Written(storage.describe(key), rows, columns), kind, source)
+
+
+def refusal(error: BadTable) -> AppError:
+    kinds = {TooMuch: TooLarge, OtherKind: UnsupportedMedia}
+    return kinds.get(type(error), Invalid)(str(error))
 
 
 # From records -----------------------------------------------------------------------------------

@@ -1,0 +1,131 @@
+"""Files of four kinds become data sets and versions, whatever else they say they are."""
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fastapi import FastAPI
+from openpyxl import Workbook
+
+from astralytiq.app import create_app
+from astralytiq.core.resources import Resources
+from astralytiq.core.security import Role
+from astralytiq.core.settings import Settings
+from tests.conftest import SignIn
+from tests.factories import signed_in
+
+from .factories import CSV, FLOWERS, upload
+
+pytestmark = pytest.mark.anyio
+
+DATASETS = "/api/v1/datasets"
+
+
+def as_jsonl() -> bytes:
+    return "\n".join(map(json.dumps, FLOWERS)).encode()
+
+
+def as_parquet() -> bytes:
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(FLOWERS), content)
+    return content.getvalue()
+
+
+def as_xlsx() -> bytes:
+    book, content = Workbook(), io.BytesIO()
+    book.active.append(list(FLOWERS[0]))
+    for flower in FLOWERS:
+        book.active.append(list(flower.values()))
+    book.save(content)
+    return content.getvalue()
+
+
+KINDS = {"csv": CSV.encode(), "jsonl": as_jsonl(), "parquet": as_parquet(), "xlsx": as_xlsx()}
+
+
+def stored_files(resources: Resources) -> list[str]:
+    return sorted(path.suffix for path in (resources.storage.root / "datasets").iterdir())
+
+
+async def test_the_same_rows_give_the_same_table_in_every_kind(
+    sign_in: SignIn, resources: Resources
+) -> None:
+    analyst = await sign_in(Role.analyst)
+    hashes = set()
+    for kind, content in KINDS.items():
+        made = await upload(analyst, content, f"flowers.{kind}")
+        assert made.status_code == 201, made.text
+        assert (made.json()["type"], made.json()["rows"]) == (kind, 60)
+        (version,) = (await analyst.get(f"{DATASETS}/{made.json()['id']}/versions")).json()
+        assert version["origin"]["format"] == kind
+        assert version["origin"]["size"] == len(content)
+        hashes.add(version["content_hash"])
+    assert len(hashes) == 1
+    assert len(stored_files(resources)) == 2 * len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "filename", "status"),
+    [
+        ("parquet", "flowers.csv", 415),
+        ("csv", "flowers.parquet", 415),
+        ("xlsx", "flowers.jsonl", 415),
+        ("csv", "flowers.pickle", 415),
+        ("csv", "flowers", 201),
+        ("jsonl", "flowers.txt", 201),
+    ],
+)
+async def test_the_content_counts_and_not_the_name_alone(
+    sign_in: SignIn, resources: Resources, kind: str, filename: str, status: int
+) -> None:
+    answer = await upload(await sign_in(Role.analyst), KINDS[kind], filename)
+    assert answer.status_code == status, answer.text
+    if status == 415:
+        assert answer.json()["detail"]
+        folder = resources.storage.root / "datasets"
+        assert not folder.exists() or list(folder.iterdir()) == []
+
+
+async def test_existing_clients_may_send_the_other_kinds_too(sign_in: SignIn) -> None:
+    analyst = await sign_in(Role.analyst)
+    files = {"file": ("flowers.parquet", KINDS["parquet"])}
+    answer = await analyst.post("/api/v1/ml/upload-data", files=files)
+    assert answer.status_code == 200
+    assert answer.json()["shape"] == [60, 3]
+    assert answer.json()["preview"][0] == FLOWERS[0]
+
+
+async def test_a_file_becomes_the_next_version_of_a_set(
+    sign_in: SignIn, resources: Resources
+) -> None:
+    owner, other = await sign_in(Role.analyst), await sign_in(Role.data_scientist)
+    dataset_id = (await upload(owner)).json()["id"]
+    path = f"{dataset_id}/versions/upload"
+    made = await upload(owner, KINDS["parquet"], "flowers.parquet", path)
+    assert (made.status_code, made.json()["reference"]) == (201, f"{dataset_id}@2")
+    shown = (await owner.get(f"{DATASETS}/{dataset_id}")).json()
+    assert (shown["version"], shown["type"], shown["status"]) == (2, "csv", "ready")
+    assert made.headers["etag"] == (await owner.get(f"{DATASETS}/{dataset_id}")).headers["etag"]
+
+    before = stored_files(resources)
+    assert (await upload(other, path=path)).status_code == 403
+    assert (await upload(owner, path="999/versions/upload")).status_code == 404
+    assert (await upload(owner, "a,b\n1\n", path=path)).status_code == 422
+    stale = await owner.post(
+        f"{DATASETS}/{path}", files={"file": ("a.csv", CSV)}, headers={"If-Match": '"1"'}
+    )
+    assert stale.status_code == 412
+    assert stored_files(resources) == before
+
+
+async def test_22_what_unpacks_to_too_much_is_413_and_leaves_nothing(settings: Settings) -> None:
+    app: FastAPI = create_app(settings.model_copy(update={"unpacked_limit_mb": 1}))
+    content = io.BytesIO()
+    pq.write_table(pa.table({"a": list(range(300_000))}), content, compression="zstd")
+    assert len(content.getvalue()) < 1 << 21
+    async with app.router.lifespan_context(app), await signed_in(app, Role.analyst) as analyst:
+        answer = await upload(analyst, content.getvalue(), "a.parquet")
+        assert (answer.status_code, "1 MB" in answer.json()["detail"]) == (413, True)
+        assert list((app.state.resources.storage.root / "datasets").iterdir()) == []
