@@ -9,23 +9,18 @@ Three figures, each of one server process (uvicorn, uvloop) on loopback:
 
 import argparse
 import asyncio
-import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import uvloop
+from loading import ask, free_port, post, request, served, throughput
 
 GOALS = {"ratio": 0.35, "sign-in ms": 300.0, "live p99 ms": 100.0}
-CONNECTIONS, WARM_UP = 64, 1.0
 ACCOUNTS = 54
 PASSWORD = "a long password of the bench"  # pragma: allowlist secret
 
@@ -43,115 +38,6 @@ async def hello():
 
 uvicorn.run(app, port=PORT, log_level="error", access_log=False)
 """
-
-
-# Servers ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def served(command: list[str], port: int, path: str, **environment: str) -> Iterator[None]:
-    server = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL)  # fmt: skip
-    try:
-        wait_for(port, path)
-        yield
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def wait_for(port: int, path: str) -> None:
-    for _ in range(600):
-        try:
-            if asyncio.run(ask(port, request("GET", path, port)))[0] == 200:
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise SystemExit(f"Nothing answers on port {port}: is it taken?")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-# A client that costs as little as it can ---------------------------------------------------------
-
-
-def request(method: str, path: str, port: int, *headers: str, body: bytes = b"") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers]
-    if body:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def length_of(head: bytes) -> int:
-    at = head.lower().find(b"content-length:")
-    return int(head[at + 15 : head.find(b"\r\n", at)]) if at >= 0 else 0
-
-
-class Asking(asyncio.Protocol):
-    """One connection that asks the same thing again and again."""
-
-    def __init__(self, message: bytes) -> None:
-        self.message = message
-        self.seconds: list[float] = []
-        self.buffer = b""
-        self.failed = 0
-        self.status = b"200"
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop has a class of its own
-        self.ask()
-
-    def ask(self) -> None:
-        self.began = time.perf_counter()
-        self.transport.write(self.message)
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        end = self.buffer.find(b"\r\n\r\n")
-        if end < 0 or len(self.buffer) < end + 4 + length_of(self.buffer[: end + 2]):
-            return
-        self.seconds.append(time.perf_counter() - self.began)
-        self.failed += self.buffer[9:12] != self.status
-        self.buffer = b""
-        self.ask()
-
-
-async def throughput(port: int, message: bytes, seconds: float) -> float:
-    """Answers a second over all connections."""
-    loop = asyncio.get_running_loop()
-    pairs = [
-        await loop.create_connection(lambda: Asking(message), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
-    ]
-    await asyncio.sleep(WARM_UP)
-    before, began = sum(len(one.seconds) for _, one in pairs), time.perf_counter()
-    await asyncio.sleep(seconds)
-    after, took = sum(len(one.seconds) for _, one in pairs), time.perf_counter() - began
-    for transport, _ in pairs:
-        transport.close()
-    if failed := sum(one.failed for _, one in pairs):
-        raise SystemExit(f"{failed} answers were not 200: the figure would mean nothing.")
-    return (after - before) / took
-
-
-async def ask(port: int, message: bytes) -> tuple[int, bytes]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(message)
-        head = await reader.readuntil(b"\r\n\r\n")
-        return int(head[9:12]), await reader.readexactly(length_of(head))
-    finally:
-        writer.close()
-
-
-async def post(port: int, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    message = request("POST", path, port, body=json.dumps(body).encode())
-    status, answer = await ask(port, message)
-    return status, json.loads(answer)
 
 
 # What is measured -------------------------------------------------------------------------------

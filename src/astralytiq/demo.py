@@ -17,6 +17,7 @@ from astralytiq.core.security import Actor
 from astralytiq.features.accounts import service as accounts
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.datasets.models import Dataset
+from astralytiq.features.registry import promoting, serving
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import Stage
 from astralytiq.features.training import service as training
@@ -52,7 +53,7 @@ async def is_loaded(resources: Resources) -> bool:
     """Whether the last step was reached; a start that was cut short goes on where it can."""
     async with resources.database.reading() as session:
         try:
-            await registry.serving_version(session, MODEL)
+            await serving.serving_version(session, MODEL)
         except AppError:
             return False
     return True
@@ -89,7 +90,7 @@ async def frozen(session: AsyncSession, actor: Actor) -> Dataset:
 
 async def promote(session: AsyncSession, actor: Actor, number: int) -> None:
     model = await registry.get(session, MODEL)
-    await registry.change_stage(session, actor, model, number, Stage.production)
+    await promoting.change_stage(session, actor, model, number, Stage.production)
 
 
 async def ended(resources: Resources, job_id: str | None) -> Job:

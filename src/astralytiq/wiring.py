@@ -106,8 +106,9 @@ def root_routers() -> tuple[APIRouter, ...]:
 def followers() -> tuple[Follower, ...]:
     """What listens to broadcasts beside the application."""
     from astralytiq.features.accounts.credentials import follow_revocations
+    from astralytiq.features.registry.serving import follow_changes
 
-    return (follow_revocations,)
+    return (follow_revocations, follow_changes)
 
 
 def authenticate() -> Authenticate:

@@ -42,7 +42,7 @@ from astralytiq.core.rows import (
     written_values,
 )
 
-UNIQUE_VIOLATION = "23505"  # SQL state
+INTEGRITY = "23"  # SQL states of what breaks a constraint begin so.
 # Of one INSERT of SQLite; it takes no more than 32,766 parameters.
 MOST_PARAMETERS = 32_000
 
@@ -158,7 +158,7 @@ async def copy(connection: AsyncConnection, rows: Rows) -> None:
     try:
         await raw.copy_to_table(rows.table.name, columns=list(rows.all_names), source=source)
     except Exception as fault:
-        if getattr(fault, "sqlstate", None) != UNIQUE_VIOLATION:
+        if not (getattr(fault, "sqlstate", None) or "").startswith(INTEGRITY):
             raise
         raise IntegrityError(f"COPY {rows.table.name}", None, fault) from None
 

@@ -169,14 +169,13 @@ async def test_23_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_rec
         assert (await session.scalars(query)).all() == ["refused", "refused"]
 
 
-async def test_only_the_models_used_last_stay_loaded(version: ModelVersion) -> None:
+async def test_only_the_models_used_last_stay_loaded() -> None:
     kept = service.LoadedModels(2)
-    versions = [ModelVersion(id=number, sha256="") for number in range(3)]
-    kept.put(versions[0], "first")
-    kept.put(versions[1], "second")
-    assert kept.get(versions[0]) == "first"
-    kept.put(versions[2], "third")
-    assert [kept.get(one) for one in versions] == ["first", None, "third"]
+    kept.put(1, "first")
+    kept.put(2, "second")
+    assert kept.get(1) == "first"
+    kept.put(3, "third")
+    assert [kept.get(number) for number in (1, 2, 3)] == ["first", None, "third"]
 
 
 async def test_a_prediction_is_seen_by_its_owner_and_admins_only(

@@ -13,7 +13,6 @@ from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database, utc_now
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
-from astralytiq.features.registry import service
 from astralytiq.features.registry.models import ModelVersion, Stage
 from tests.conftest import SignIn
 
@@ -125,7 +124,7 @@ async def test_requests_per_day_counts_from_the_deployment(
 ) -> None:
     async def serve(session: Any) -> None:
         version_id = await session.scalar(select(ModelVersion.id).where(ModelVersion.number == 1))
-        await service.count_served(session, version_id, 10, 25.0)
+        await serving.count_served(session, version_id, 10, 25.0)
 
     await database.write(serve)  # Asked for by its number: before its deployment.
     await promote(owner, 1)

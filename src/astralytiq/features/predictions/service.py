@@ -1,14 +1,13 @@
 """Rules for predictions: check the rows, compute, keep what was answered, walk back from it."""
 
 import asyncio
-import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.db import new_id
+from astralytiq.core.db import new_id, utc_now
 from astralytiq.core.errors import Conflict, NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -16,9 +15,11 @@ from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.engines.models.contract import Predictions
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
+from astralytiq.features.registry.serving import Served, open_file, serving
 
 from .inputs import rows_of
 from .models import Prediction
+from .recording import Recorded, recorder
 from .schemas import (
     PredictAnswer,
     PredictionRead,
@@ -29,81 +30,59 @@ from .schemas import (
     TracedTraining,
 )
 
-if TYPE_CHECKING:
-    from astralytiq.features.registry.models import ModelVersion
-
 MOST_LOADED = 8
 ROWS_IN_LOOP = 100  # Fewer rows take less time than a thread costs.
 
 
 class LoadedModels:
-    """The models used last, ready to predict. The hash keeps two homes' models apart."""
+    """The models used last, ready to predict."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int = MOST_LOADED) -> None:
         self._most = most
-        self._models: OrderedDict[tuple[int, str], Any] = OrderedDict()
-        self._lock = threading.Lock()
+        self._models: OrderedDict[int, Any] = OrderedDict()
 
-    def get(self, version: "ModelVersion") -> Any:
-        key = (version.id, version.sha256)
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-            return self._models.get(key)
+    def get(self, version_id: int) -> Any:
+        if version_id in self._models:
+            self._models.move_to_end(version_id)
+        return self._models.get(version_id)
 
-    def put(self, version: "ModelVersion", model: Any) -> None:
-        with self._lock:
-            self._models[version.id, version.sha256] = model
-            while len(self._models) > self._most:
-                self._models.popitem(last=False)
+    def put(self, version_id: int, model: Any) -> None:
+        self._models[version_id] = model
+        while len(self._models) > self._most:
+            self._models.popitem(last=False)
 
-    def clear(self) -> None:
-        with self._lock:
-            self._models.clear()
-
-
-loaded = LoadedModels(MOST_LOADED)
+    async def close(self) -> None:
+        self._models.clear()
 
 
 async def predict(
     resources: Resources, actor: Actor, name: str, number: int | None, body: PredictRequest
 ) -> PredictAnswer:
-    """Computes outside of any transaction; one short write keeps the answer."""
+    """Asks no table and writes in a group: a model's version and file are kept in memory."""
     began = time.perf_counter()
-    async with resources.database.reading() as session:
-        version = await registry.serving_version(session, name, number)
+    version = await serving(resources).version(name, number)
     rows = rows_of(body, version.features)
     model = await model_of(resources, actor, version)
     found = await computed(version, model, rows)
     latency = round((time.perf_counter() - began) * 1000, 3)
-    prediction = prediction_of(actor, name, version, rows, found, latency)
-
-    async def keep(session: AsyncSession) -> None:
-        session.add(prediction)
-        await registry.count_served(session, version.id, 1, latency)
-
-    await resources.database.write(keep)
+    recorded = recorded_of(actor, version, rows, found, latency)
+    await recorder(resources).add(recorded)
     return PredictAnswer(
-        **prediction.outputs,
+        **recorded.outputs,
         model=name,
         version=version.number,
         latency_ms=latency,
-        prediction_id=prediction.id,
+        prediction_id=recorded.id,
     )
 
 
-def prediction_of(
-    actor: Actor,
-    name: str,
-    version: "ModelVersion",
-    rows: list[list[float]],
-    found: Predictions,
-    latency: float,
-) -> Prediction:
-    return Prediction(
+def recorded_of(
+    actor: Actor, version: Served, rows: list[list[float]], found: Predictions, latency: float
+) -> Recorded:
+    return Recorded(
         id=new_id(),
-        model_version_id=version.id,
-        model=name,
+        model_version_id=version.version_id,
+        model=version.model,
         version=version.number,
         inputs={"columns": [feature["name"] for feature in version.features], "data": rows},
         outputs={
@@ -114,18 +93,20 @@ def prediction_of(
         rows=len(rows),
         latency_ms=latency,
         actor_id=actor.id,
+        created_at=utc_now(),
     )
 
 
-async def model_of(resources: Resources, actor: Actor, version: "ModelVersion") -> Any:
-    if (known := loaded.get(version)) is not None:
+async def model_of(resources: Resources, actor: Actor, version: Served) -> Any:
+    loaded = resources.own("predictions.models", lambda _: LoadedModels())
+    if (known := loaded.get(version.version_id)) is not None:
         return known
-    content = await registry.open_file(resources, actor, version)
+    content = await open_file(resources, actor, version)
     try:
         model = await asyncio.to_thread(load, version.algorithm, content)
     except ValueError as error:
         raise Conflict(f"This version cannot be served ({error}): train it again.") from None
-    loaded.put(version, model)
+    loaded.put(version.version_id, model)
     return model
 
 
@@ -133,7 +114,7 @@ def load(algorithm: str, content: bytes) -> Any:
     return adapter_of(algorithm).load(content)
 
 
-async def computed(version: "ModelVersion", model: Any, rows: list[list[float]]) -> Predictions:
+async def computed(version: Served, model: Any, rows: list[list[float]]) -> Predictions:
     adapter = adapter_of(version.algorithm)
     if len(rows) <= ROWS_IN_LOOP:
         return adapter.predict(model, rows)

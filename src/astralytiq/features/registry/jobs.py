@@ -7,7 +7,7 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import job
 from astralytiq.core.tracking import tracker
 
-from . import service
+from . import promoting, service
 
 
 @job(service.MIRROR_JOB)
@@ -17,12 +17,12 @@ async def mirror(work: Work, *, model: str) -> dict[str, Any]:
     It reads what is so now, so jobs that come late, twice or in another order end alike.
     """
     async with work.resources.database.reading() as session:
-        wanted = await service.tracked_stages(session, model)
+        wanted = await promoting.tracked_stages(session, model)
     await asyncio.to_thread(write, work, wanted, model)
     return {"model": model, "aliases": {a: v.number for a, v in wanted.items() if v}}
 
 
-def write(work: Work, wanted: dict[str, service.Tracked | None], name: str) -> None:
+def write(work: Work, wanted: dict[str, promoting.Tracked | None], name: str) -> None:
     if not any(wanted.values()):
         return  # Nothing of this model was ever tracked: MLflow is not even opened.
     store = tracker(work.resources.settings)

@@ -16,7 +16,7 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import service
+from . import promoting, service
 from .schemas import ModelRead, StageChange, VersionRead
 
 router = room("/models", "models")
@@ -77,6 +77,6 @@ async def change_stage(
 ) -> VersionRead:
     model = await service.get(session, name)
     refuse_stale(request, model)
-    version = await service.change_stage(session, actor, model, number, body.stage)
+    version = await promoting.change_stage(session, actor, model, number, body.stage)
     mark(response, model)
     return service.describe(model, version)

@@ -1,21 +1,18 @@
 """Rules for models: how versions are added, promoted, found for serving, and counted."""
 
-import asyncio
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq import __version__
 from astralytiq.core import audit, jobs
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import Conflict, Forbidden, Invalid, NotFound
-from astralytiq.core.resources import Resources
+from astralytiq.core.errors import Forbidden, Invalid, NotFound
 from astralytiq.core.security import Actor
 
 from .models import Model, ModelVersion, Stage
@@ -201,129 +198,10 @@ async def add_version(
     return version
 
 
-# Promoting --------------------------------------------------------------------------------------
-
-
-async def change_stage(
-    session: AsyncSession, actor: Actor, model: Model, number: int, stage: Stage
-) -> ModelVersion:
-    """Any stage from any. The version that was in production before is archived."""
-    if not may_change(actor, model):
-        raise Forbidden("Only the model's owner or an admin may change stages.")
-    version = await get_version(session, model, number)
-    before, model.updated_at = version.stage, utc_now()
-    await session.flush()  # Raises the model's row version: of two at once the second is stale.
-    if stage is Stage.production and before is not Stage.production:
-        # At once, as the unique index allows one version in production at any moment.
-        await session.execute(
-            update(ModelVersion)
-            .where(ModelVersion.model_id == model.id, ModelVersion.stage == Stage.production)
-            .values(stage=Stage.archived)
-        )
-        version.deployed_at, version.served_before = utc_now(), version.served_count
-    version.stage = stage
-    resource = f"model/{model.name}/{number}"
-    audit.record(session, actor, "model.stage_changed", resource, before=before, after=stage)
-    await ask_to_mirror(session, actor, model.name)
-    await session.flush()
-    return version
-
-
 async def ask_to_mirror(session: AsyncSession, actor: Actor, name: str) -> None:
     """MLflow hears of it after the commit; while it is away, we go on."""
     await jobs.enqueue(session, MIRROR_JOB, owner_id=actor.id, model=name)
 
 
-@dataclass(frozen=True)
-class Tracked:
-    """A version with its MLflow run."""
-
-    number: int
-    mlflow_run_id: str
-
-
-async def tracked_stages(session: AsyncSession, name: str) -> dict[str, Tracked | None]:
-    """Each MLflow alias, and the version it belongs to: the newest one of that stage."""
-    model = await get(session, name)
-    wanted: dict[str, Tracked | None] = {"newest": None, "staging": None, "production": None}
-    query = (
-        select(ModelVersion)
-        .where(ModelVersion.model_id == model.id, ModelVersion.mlflow_run_id.is_not(None))
-        .order_by(ModelVersion.number)
-    )
-    for version in await session.scalars(query):
-        found = Tracked(version.number, str(version.mlflow_run_id))
-        wanted["newest"] = found
-        if version.stage in wanted:
-            wanted[version.stage] = found
-    return wanted
-
-
-# Serving ----------------------------------------------------------------------------------------
-
-
-async def serving_version(
-    session: AsyncSession, name: str, number: int | None = None
-) -> ModelVersion:
-    """The version asked for, else the one in production."""
-    model = await get(session, name)
-    if number is not None:
-        return await get_version(session, model, number)
-    query = select(ModelVersion).filter_by(model_id=model.id, stage=Stage.production)
-    if found := await session.scalar(query):
-        return found
-    raise Conflict(
-        f"No version of {name!r} is in production: promote one with POST /api/v1/models/{name}/"
-        f'versions/{model.latest}/stage and {{"stage": "production"}}, or name a version: '
-        f"POST /api/v1/models/{name}/versions/{model.latest}/predict."
-    )
-
-
 async def version_by_id(session: AsyncSession, version_id: int) -> ModelVersion:
     return await session.get_one(ModelVersion, version_id)
-
-
-async def count_served(
-    session: AsyncSession, version_id: int, requests: int, milliseconds: float
-) -> None:
-    """Counters only: neither the model's row version nor its ETag changes."""
-    await session.execute(
-        update(ModelVersion)
-        .where(ModelVersion.id == version_id)
-        .values(
-            served_count=ModelVersion.served_count + requests,
-            served_ms=ModelVersion.served_ms + milliseconds,
-        )
-        .execution_options(synchronize_session=False)
-    )
-
-
-async def open_file(resources: Resources, actor: Actor, version: ModelVersion) -> bytes:
-    """The model file, once its hash is checked; a file that differs is never loaded."""
-    content = await asyncio.to_thread(checked, resources, version)
-    if content is not None:
-        return content
-    resource = f"model_version/{version.id}"
-
-    async def note(session: AsyncSession) -> None:
-        audit.record(
-            session,
-            actor,
-            "model.file_refused",
-            resource,
-            outcome="refused",
-            key=version.storage_key,
-        )
-
-    await resources.database.write(note)
-    raise Conflict(
-        "The file of this model version is missing or damaged (its SHA-256 differs), so it is not "
-        "loaded: restore it from a backup, or train the version again."
-    )
-
-
-def checked(resources: Resources, version: ModelVersion) -> bytes | None:
-    if not resources.storage.exists(version.storage_key):
-        return None
-    content = resources.storage.get(version.storage_key)
-    return content if hashlib.sha256(content).hexdigest() == version.sha256 else None

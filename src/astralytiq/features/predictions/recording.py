@@ -1,0 +1,55 @@
+"""Keeps what was answered: many requests in one transaction, past the ORM."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, cast
+
+from sqlalchemy import Table
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core import bulk
+from astralytiq.core.grouped import Grouped
+from astralytiq.core.resources import Resources
+from astralytiq.features.registry import serving
+
+from .models import Prediction
+
+TABLE = cast(Table, Prediction.__table__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A row of `Prediction`."""
+
+    id: str
+    model_version_id: int
+    model: str
+    version: int
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    rows: int
+    latency_ms: float
+    actor_id: int | None
+    created_at: datetime
+
+
+COLUMNS = [field.name for field in fields(Recorded)]
+
+
+def recorder(resources: Resources) -> Grouped[Recorded]:
+    return resources.own("predictions.recorder", lambda house: Grouped(house.database, keep))
+
+
+async def keep(session: AsyncSession, recorded: Sequence[Recorded]) -> None:
+    columns = {name: list(map(attrgetter(name), recorded)) for name in COLUMNS}
+    rows = bulk.rows_of(TABLE, columns, for_sqlite=bulk.is_sqlite(session))
+    await bulk.append(session, rows)
+    times: defaultdict[int, list[float]] = defaultdict(list)
+    for one in recorded:
+        times[one.model_version_id].append(one.latency_ms)
+    for version_id in sorted(times):  # In one order, so that two groups cannot wait for each other.
+        spent = times[version_id]
+        await serving.count_served(session, version_id, len(spent), sum(spent))
