@@ -1,7 +1,7 @@
 """The class `KMeans`."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Self
 
@@ -10,20 +10,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml_core.base import Estimator
 from ml_core.conventions import ConvergenceWarning, as_theirs, clusterer_tags
-from ml_core.kmeans_reference import Floats, Rows, nearest, squared_distances, total
+from ml_core.kmeans_kernels import passes_over
+from ml_core.kmeans_passes import Passes
+from ml_core.kmeans_reference import Floats, Rows
 from ml_core.kmeans_saved import restored_clustering
 from ml_core.kmeans_shared import check_spread, seeding_draws
-from ml_core.lloyd import Clustering, lloyd, spread
-from ml_core.seeding import seed_rows
+from ml_core.lloyd import Clustering, lloyd
+from ml_core.seeding import random_rows
 from ml_core.validation import (
     check_integer,
     check_number,
     check_weights,
     check_X,
     feature_names,
+    is_integer,
 )
 
-_AUTO, _GREEDY = "auto", "k-means++"
+_AUTO, _GREEDY, _RANDOM = "auto", "k-means++", "random"
+_RANDOM_BEGINNINGS = 10
 
 
 class KMeans(Estimator):
@@ -33,12 +37,12 @@ class KMeans(Estimator):
     ----------
     n_clusters : int
         Clusters to form and centres to find; at least 1 and at most the number of rows.
-    init : "k-means++" or (n_clusters, n_features) array
-        How to begin: with rows drawn far from one another (greedy k-means++), or with these
-        centres.
+    init : "k-means++", "random" or (n_clusters, n_features) array
+        How to begin: with rows drawn far from one another (greedy k-means++), with different rows
+        drawn by weight, or with these centres.
     n_init : "auto" or int
-        Beginnings to try; the result with the least inertia is kept. "auto" is 1. Given centres
-        are tried once.
+        Beginnings to try; the result with the least inertia is kept. "auto" is 10 for "random",
+        otherwise 1. Given centres are tried once.
     max_iter : int
         Iterations at most for one beginning.
     max_iters : int or None
@@ -48,6 +52,9 @@ class KMeans(Estimator):
         mean variance of the columns. With 0 it goes on until no label changes.
     random_state : int or None
         Seed of the beginnings: the same seed and rows give the same clusters, bit for bit.
+    n_jobs : int or None
+        Threads: -1 as many as processors, -2 one less and so on; None is 1. No result depends on
+        their number.
 
     Attributes
     ----------
@@ -104,6 +111,7 @@ class KMeans(Estimator):
         max_iters: int | None = None,
         tol: float = 1e-4,
         random_state: int | None = None,
+        n_jobs: int | None = -1,
     ) -> None:
         self.n_clusters = n_clusters
         self.init = init
@@ -112,6 +120,7 @@ class KMeans(Estimator):
         self.max_iters = max_iters
         self.tol = tol
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     @property
     def labels(self) -> NDArray[np.int32] | None:
@@ -175,13 +184,16 @@ class KMeans(Estimator):
         ValueError
             If X has NaN, infinity or other columns than `fit` saw.
         """
-        return nearest(self._rows_as_in_fit(X), self.cluster_centers_)[0]
+        rows = self._rows_as_in_fit(X)
+        with passes_over(rows, np.ones(len(rows)), self.n_jobs) as passes:
+            return passes.nearest(self.cluster_centers_)[0]
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
         """The distance of each row to each centre, (n_rows, n_clusters), in X's type and unit."""
         rows = self._rows_as_in_fit(X)
-        distances = np.sqrt(squared_distances(rows, self.cluster_centers_))
-        return np.ascontiguousarray(distances.T, dtype=rows.dtype)
+        with passes_over(rows, np.ones(len(rows)), self.n_jobs) as passes:
+            distances = passes.squared_distances(self.cluster_centers_)
+        return np.sqrt(distances, out=distances).astype(rows.dtype, copy=False)
 
     def score(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
@@ -189,7 +201,8 @@ class KMeans(Estimator):
         """Minus the inertia of these rows: greater is better, as scikit-learn wants it."""
         rows = self._rows_as_in_fit(X)
         weights = check_weights(sample_weight, len(rows))
-        return -total(weights * nearest(rows, self.cluster_centers_)[1])
+        with passes_over(rows, weights, self.n_jobs) as passes:
+            return -passes.assign(self.cluster_centers_, None, with_sums=False).inertia
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """The names of `transform`'s columns: kmeans0, kmeans1 and so on."""
@@ -205,31 +218,43 @@ class KMeans(Estimator):
         check_integer("max_iters", self.max_iters, 1, optional=True)
         check_number("tol", self.tol, 0.0)
         check_integer("random_state", self.random_state, 0, optional=True)
-        if isinstance(self.init, str) and self.init != _GREEDY:
-            raise ValueError(f"init must be {_GREEDY!r} or an array of centres, got {self.init!r}")
+        if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
+            raise ValueError(f"n_jobs must be an integer other than 0 or None, got {self.n_jobs!r}")
+        if isinstance(self.init, str) and self.init not in (_GREEDY, _RANDOM):
+            raise ValueError(
+                f"init must be {_GREEDY!r}, {_RANDOM!r} or an array of centres, got {self.init!r}"
+            )
 
     def __sklearn_tags__(self) -> Any:
         return clusterer_tags()
 
     def _best_of_beginnings(self, rows: Rows, weights: Floats) -> Clustering:
-        max_iter = self.max_iter if self.max_iters is None else self.max_iters
-        with np.errstate(over="ignore", invalid="ignore"):
-            tolerance = float(self.tol) * check_spread(spread(rows))
-        best: Clustering | None = None
-        for centres in self._beginnings(rows, weights):
-            found = lloyd(rows, weights, centres, int(max_iter), tolerance)
-            if best is None or found.inertia < best.inertia:
-                best = found
+        max_iter = int(self.max_iter if self.max_iters is None else self.max_iters)
+        with passes_over(rows, weights, self.n_jobs) as passes:
+            with np.errstate(over="ignore", invalid="ignore"):
+                tolerance = float(self.tol) * check_spread(passes.spread())
+            best: Clustering | None = None
+            for centres in self._beginnings(rows, passes):
+                found = lloyd(passes, centres, max_iter, tolerance)
+                if best is None or found.inertia < best.inertia:
+                    best = found
         assert best is not None
         return best
 
-    def _beginnings(self, rows: Rows, weights: Floats) -> list[Rows]:
+    def _beginnings(self, rows: Rows, passes: Passes) -> Iterator[Rows]:
         if not isinstance(self.init, str):
-            return [self._given_centres(rows)]
+            yield self._given_centres(rows)
+            return
         rng = Random(None if self.random_state is None else int(self.random_state))
-        n_init = 1 if isinstance(self.n_init, str) else int(self.n_init)
-        seedings = [np.array(seeding_draws(rng, int(self.n_clusters))) for _ in range(n_init)]
-        return [rows[seed_rows(rows, weights, draws)] for draws in seedings]
+        is_random = self.init == _RANDOM
+        automatic = _RANDOM_BEGINNINGS if is_random else 1
+        n_init = automatic if isinstance(self.n_init, str) else int(self.n_init)
+        for _ in range(n_init):
+            draws = np.array(seeding_draws(rng, int(self.n_clusters)))
+            if is_random:
+                yield rows[random_rows(passes.weights, draws[:, 0])]
+            else:
+                yield rows[passes.seed_rows(draws)]
 
     def _given_centres(self, rows: Rows) -> Rows:
         centres = check_X(self.init).astype(rows.dtype)
@@ -246,7 +271,7 @@ class KMeans(Estimator):
         return centres
 
     def _warn_of_missing_clusters(self, found: Clustering) -> None:
-        n_distinct = np.unique(found.labels).size
+        n_distinct = np.count_nonzero(np.bincount(found.labels, minlength=1))
         if n_distinct < self.n_clusters:
             warnings.warn(
                 f"Number of distinct clusters ({n_distinct}) found smaller than n_clusters "

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ml_core.kmeans_reference import Floats, Labels, Rows, cluster_sums, nearest, total
+from ml_core.kmeans_passes import Passes
+from ml_core.kmeans_reference import Floats, Labels, Rows
 
 
 class Clustering(NamedTuple):
@@ -19,34 +20,40 @@ class Clustering(NamedTuple):
     n_iter: int
 
 
-def lloyd(X: Rows, weights: Floats, centres: Rows, max_iter: int, tolerance: float) -> Clustering:
+def lloyd(passes: Passes, centres: Rows, max_iter: int, tolerance: float) -> Clustering:
     """Iterate until no label changes, or all centres together move by no more than ``tolerance``.
 
-    ``tolerance`` is the sum of the centres' squared moves, in squares of X's unit. Inertia never
-    grows from one iteration to the next. Each costs O(n_rows x n_clusters x n_features).
+    ``tolerance`` is the sum of the centres' squared moves, in squares of the rows' unit. Inertia
+    never grows from one iteration to the next. Each costs O(n_rows x n_clusters x n_features).
     """
-    before: Labels | None = None
+    labels: Labels | None = None
     for n_iter in range(1, max_iter + 1):
-        labels, closest = nearest(X, centres)
-        if before is not None and np.array_equal(labels, before):
+        found = passes.assign(centres, labels)
+        if not found.has_changed:
             # The centres are already the means of these rows.
-            return Clustering(labels, centres, total(weights * closest), n_iter)
-        before = filled_clusters(labels, closest, weights, len(centres))
-        moved = means(X, weights, before, centres)
+            return Clustering(found.labels, centres, found.inertia, n_iter)
+        labels, sums, totals = found.labels, found.sums, found.totals
+        if not totals.all():
+            closest = passes.nearest(centres)[1]
+            labels = filled_clusters(labels, closest, passes.weights, len(centres))
+            sums, totals = passes.cluster_sums(labels, len(centres))
+        moved = means(sums, totals, centres)
         shift = ((moved.astype(np.float64) - centres) ** 2).cumsum()[-1]
         centres = moved
         if shift <= tolerance:
             break
-    labels, closest = nearest(X, centres)
-    return Clustering(labels, centres, total(weights * closest), n_iter)
+    last = passes.assign(centres, labels)
+    return Clustering(last.labels, centres, last.inertia, n_iter)
 
 
-def means(X: Rows, weights: Floats, labels: Labels, centres: Rows) -> Rows:
-    """The mean row of each cluster, in X's type; the old centre where a cluster has no weight."""
-    sums, totals = cluster_sums(X, weights, labels, len(centres))
+def means(sums: Floats, totals: Floats, centres: Rows) -> Rows:
+    """The mean row of each cluster, in the centres' type; the old centre where there is no weight.
+
+    ``sums`` are weighted, (n_clusters, n_features), ``totals`` the weights, (n_clusters,).
+    """
     empty = totals == 0
-    totals[empty] = 1.0
-    return np.where(empty[:, None], centres, sums / totals[:, None]).astype(X.dtype)
+    found = sums / np.where(empty, 1.0, totals)[:, None]
+    return np.where(empty[:, None], centres, found).astype(centres.dtype)
 
 
 def filled_clusters(labels: Labels, closest: Floats, weights: Floats, n_clusters: int) -> Labels:
@@ -58,8 +65,6 @@ def filled_clusters(labels: Labels, closest: Floats, weights: Floats, n_clusters
     """
     members = np.bincount(labels[weights > 0], minlength=n_clusters)
     empty = np.flatnonzero(members == 0).tolist()
-    if not empty:
-        return labels
     filled = labels.copy()
     for row in np.argsort(-closest, kind="stable"):
         if not empty or closest[row] == 0:
@@ -68,14 +73,3 @@ def filled_clusters(labels: Labels, closest: Floats, weights: Floats, n_clusters
             members[labels[row]] -= 1
             filled[row] = empty.pop(0)
     return filled
-
-
-def spread(X: Rows) -> float:
-    """The mean over columns of their variance, in squares of X's unit."""
-    variances = [_variance(column.astype(np.float64)) for column in X.T]
-    return float(np.cumsum(variances)[-1]) / len(variances)
-
-
-def _variance(column: Floats) -> float:
-    from_mean = column - total(column) / column.size
-    return total(from_mean * from_mean) / column.size

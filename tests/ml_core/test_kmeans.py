@@ -2,18 +2,14 @@
 
 import itertools
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml_core import ConvergenceWarning, KMeans, dumps, kmeans_plain, kmeans_reference, loads
-from ml_core.kmeans_plain import plain_kmeans
-from ml_core.kmeans_reference import nearest, rows_at, total
-from ml_core.kmeans_shared import n_trials, seeding_draws
-from ml_core.lloyd import filled_clusters, lloyd, spread
-from ml_core.seeding import seed_rows
+from ml_core import ConvergenceWarning, KMeans, dumps, loads
+from ml_core.kmeans_passes import ReferencePasses
+from ml_core.lloyd import lloyd
 from tests.ml_core.data import Matrix, clouds
 
 cluster: Any = pytest.importorskip("sklearn.cluster")
@@ -45,7 +41,8 @@ def test_inertia_never_grows(weighted: bool) -> None:
     weights = np.random.default_rng(1).random(400) if weighted else np.ones(400)
     # All centres on one row: five of six clusters are empty at first and must be filled.
     centres = np.repeat(x[:1], 6, axis=0)
-    found = [lloyd(x, weights, centres, n_iter, 0.0) for n_iter in range(1, 40)]
+    passes = ReferencePasses(x, weights)
+    found = [lloyd(passes, centres, n_iter, 0.0) for n_iter in range(1, 40)]
     inertias = np.array([one.inertia for one in found])
     assert (np.diff(inertias) <= 1e-12 * inertias[1:]).all()
     assert inertias[-1] < inertias[0] / 1.1
@@ -103,107 +100,6 @@ def test_no_result_is_better_than_the_optimum_and_a_good_one_reaches_it() -> Non
         assert found.inertia_ == pytest.approx(optimum)
 
 
-def test_the_first_centre_is_drawn_by_weight_and_the_next_by_squared_distance() -> None:
-    x = np.array([[0.0], [1.0], [3.0], [6.0]])
-    weights = np.array([1.0, 2.0, 3.0, 0.0])
-    rng = Random(0)
-    drawn = np.zeros((4, 4))
-    for _ in range(4000):
-        # One candidate a line: k-means++ as published, without the greedy choice.
-        first, second = seed_rows(x, weights, np.array([[rng.random()], [rng.random()]]))
-        drawn[first, second] += 1
-    masses = weights * (x - x.T) ** 2
-    shares = np.divide(masses, masses.sum(axis=1, keepdims=True))
-    expected = 4000 * (weights / weights.sum())[:, None] * shares
-    possible = expected > 0
-    assert drawn[~possible].sum() == 0
-    chi_square = ((drawn - expected)[possible] ** 2 / expected[possible]).sum()
-    # Six possible pairs, five degrees of freedom: 20.5 is exceeded once in a thousand times.
-    assert chi_square < 20.5
-
-
-def test_seeding_takes_the_candidate_that_leaves_the_least_inertia() -> None:
-    x, _ = clouds(60, 2)
-    draws = np.array(seeding_draws(Random(3), 5))
-    rows = seed_rows(x, np.ones(60), draws)
-    closest = ((x - x[rows[0]]) ** 2).sum(axis=1)
-    for line, chosen in zip(draws[1:], rows[1:], strict=True):
-        left = {
-            row: np.minimum(closest, ((x - x[row]) ** 2).sum(axis=1)).sum()
-            for row in rows_at(closest, line)
-        }
-        assert left[chosen] == min(left.values())
-        closest = np.minimum(closest, ((x - x[chosen]) ** 2).sum(axis=1))
-
-
-def test_as_many_candidates_are_tried_as_in_scikit_learn() -> None:
-    assert [n_trials(k) for k in (1, 2, 3, 8, 64)] == [2, 2, 3, 4, 6]
-
-
-@pytest.mark.parametrize(
-    ("mass", "draw", "row"),
-    [
-        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.0, 1),
-        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.2499, 1),
-        ([0.0, 1.0, 0.0, 3.0, 0.0], 0.25, 3),
-        ([0.0, 1.0, 0.0, 3.0, 0.0], 1.0 - 2.0**-53, 3),
-        ([0.0, 5e-324, 0.0], 0.9, 1),
-        ([0.0, 0.0], 0.5, 0),
-    ],
-)
-def test_a_row_without_mass_is_not_drawn(mass: list[float], draw: float, row: int) -> None:
-    assert rows_at(np.array(mass), np.array([draw])).tolist() == [row]
-    assert kmeans_plain._row_at(mass, draw) == row
-
-
-def test_seeded_rows_are_distinct_while_there_are_distinct_rows() -> None:
-    x = np.arange(6.0)[:, None].repeat(3, axis=0)
-    for seed in range(20):
-        rows = seed_rows(x, np.ones(18), np.array(seeding_draws(Random(seed), 6)))
-        assert np.unique(x[rows]).size == 6
-
-
-def test_blocks_change_nothing_but_the_order_of_additions(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, _ = clouds(200, 3)
-    whole = KMeans(4, random_state=0).fit(x)
-    monkeypatch.setattr(kmeans_reference, "BLOCK", 7)
-    parts = KMeans(4, random_state=0).fit(x)
-    assert np.array_equal(whole.labels_, parts.labels_)
-    assert np.allclose(whole.cluster_centers_, parts.cluster_centers_, rtol=1e-13)
-
-
-def test_sums_are_made_in_the_order_that_is_written_down() -> None:
-    values = np.array([1e16, 1.0, -1e16, 1.0])
-    assert total(values) == 1.0
-    x = values[:, None]
-    sums, totals = kmeans_reference.cluster_sums(x, np.ones(4), np.zeros(4, np.int32), 2)
-    assert sums.tolist() == [[1.0], [0.0]]
-    assert totals.tolist() == [4.0, 0.0]
-
-
-def test_distances_keep_their_digits_far_from_the_origin() -> None:
-    x = 1e9 + np.array([[0.0], [1e-3], [1.0]])
-    labels, closest = nearest(x, x[[0, 2]])
-    assert labels.tolist() == [0, 0, 1]
-    assert closest[1] == pytest.approx(1e-6, rel=1e-3)
-
-
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
-@pytest.mark.parametrize("case", range(24))
-def test_plain_python_finds_the_same_bits(case: int) -> None:
-    rng = np.random.default_rng(case)
-    n_rows, n_features = int(rng.integers(1, 40)), int(rng.integers(1, 5))
-    n_clusters = min(n_rows, int(rng.integers(1, 9)))
-    x = rng.normal(size=(n_rows, n_features)) * 10.0 ** rng.integers(-3, 4)
-    x = x.round() if case % 3 == 0 else x
-    model = KMeans(n_clusters, random_state=case, max_iter=1 + case)
-    model.fit(x)
-    labels, centres, inertia, n_iter = plain_kmeans(x.tolist(), n_clusters, 1 + case, case)
-    assert labels == model.labels_.tolist()
-    assert centres == model.cluster_centers_.tolist()
-    assert (inertia, n_iter) == (model.inertia_, model.n_iter_)
-
-
 def test_the_same_seed_gives_the_same_bytes_and_another_another_beginning() -> None:
     x, _ = clouds(150, 3)
     assert dumps(KMeans(6, random_state=4).fit(x)) == dumps(KMeans(6, random_state=4).fit(x))
@@ -217,6 +113,13 @@ def test_more_beginnings_find_no_worse_result() -> None:
     inertias = [KMeans(8, n_init=n, random_state=0).fit(x).inertia_ for n in (1, 3, 9)]
     assert inertias == sorted(inertias, reverse=True)
     assert inertias[2] < inertias[0]
+
+
+def test_random_beginnings_are_ten_and_the_best_is_kept() -> None:
+    x, _ = clouds(200, 3, n_classes=8)
+    found = [KMeans(8, init="random", n_init=n, random_state=0).fit(x) for n in ("auto", 1, 10)]
+    assert dumps(found[0].set_params(n_init=10)) == dumps(found[2])
+    assert found[2].inertia_ < found[1].inertia_
 
 
 def test_max_iters_is_accepted_for_max_iter() -> None:
@@ -243,19 +146,6 @@ def test_one_number_weighs_all_rows_alike() -> None:
     assert np.array_equal(plain.labels_, heavy.labels_)
     assert heavy.inertia_ == pytest.approx(2 * plain.inertia_)
     assert heavy.score(x, sample_weight=2.0) == -heavy.inertia_
-
-
-def test_an_empty_cluster_is_given_the_farthest_row() -> None:
-    labels = np.array([0, 0, 0, 1], dtype=np.int32)
-    closest = np.array([1.0, 4.0, 2.0, 9.0])
-    # Row 3 is farther, but the last of its cluster; row 1 is the next.
-    assert filled_clusters(labels, closest, np.ones(4), 3).tolist() == [0, 2, 0, 1]
-    # Without weight row 1 does not count, and moves nowhere.
-    weights = np.array([1.0, 0.0, 1.0, 1.0])
-    assert filled_clusters(labels, closest, weights, 3).tolist() == [0, 0, 2, 1]
-    assert filled_clusters(labels, np.zeros(4), np.ones(4), 3).tolist() == labels.tolist()
-    plain = kmeans_plain._filled_clusters(labels.tolist(), closest.tolist(), 3)
-    assert plain == [0, 2, 0, 1]
 
 
 def test_a_centre_that_no_row_is_near_is_not_left_empty() -> None:
@@ -317,11 +207,6 @@ def test_columns_can_be_moved_shifted_and_scaled_by_two() -> None:
     for change in changes:
         after = KMeans(5, init=change(x[:5])).fit(change(x))
         assert np.array_equal(before.labels_, after.labels_)
-
-
-def test_spread_is_the_mean_variance() -> None:
-    x, _ = clouds(300, 4)
-    assert spread(x) == pytest.approx(x.var(axis=0).mean())
 
 
 def test_float32_stays_float32() -> None:
@@ -386,7 +271,7 @@ def test_weights_that_are_none_are_refused(weights: Any, words: str) -> None:
     [
         ("n_clusters", 0),
         ("n_clusters", 2.0),
-        ("init", "random"),
+        ("init", "somehow"),
         ("n_init", 0),
         ("n_init", "many"),
         ("max_iter", 0),
@@ -395,6 +280,8 @@ def test_weights_that_are_none_are_refused(weights: Any, words: str) -> None:
         ("tol", np.nan),
         ("tol", "small"),
         ("random_state", -1),
+        ("n_jobs", 0),
+        ("n_jobs", 1.0),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
