@@ -24,7 +24,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F
 SHAPES = ("o", "^", "s", "D", "v", "P", "X", "p")
 FORMATS = (".pdf", ".png", ".svg")
 INK, PALE = "#333333", "#d9d9d9"
-MOST_POINTS, MOST_BARS, MOST_LETTERS = 20_000, 20, 28
+MOST_POINTS, MOST_BARS = 20_000, 20
+MOST_LETTERS, MOST_LETTERS_OF_TITLE = 28, 64
 _SMALL, _MEDIUM, _LARGE = 9.0, 10.5, 13.0
 _DPI = 150
 
@@ -96,7 +97,7 @@ def plot_clusters(
         across += f"\n{drawn.size:,} of {len(rows):,} rows drawn"
     axes.set_xlabel(across, parse_math=False, fontsize=_MEDIUM, color=INK)
     axes.set_ylabel(up, parse_math=False, fontsize=_MEDIUM, color=INK)
-    _set_title(axes, title)
+    _set_title(figure, title)
     return figure
 
 
@@ -124,15 +125,15 @@ def plot_importances(
     bars = axes.barh(np.arange(first.size), shares[first], height=0.72, color=COLOURS[0])
     texts = [f"{share:.3f}" for share in shares[first]]
     axes.bar_label(bars, texts, padding=4, fontsize=_SMALL, color=INK)
-    shown = [_shortened(named[at]) for at in first]
+    shown = [_shortened(named[at], MOST_LETTERS) for at in first]
     axes.set_yticks(np.arange(first.size), shown, parse_math=False, fontsize=_MEDIUM)
     axes.invert_yaxis()
-    axes.margins(x=0.1)
+    axes.margins(x=0.1, y=0.02)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
     part = f" ({first.size} of {shares.size} features)" if first.size < shares.size else ""
     axes.set_xlabel(f"importance{part}", fontsize=_MEDIUM, color=INK)
-    _set_title(axes, title)
+    _set_title(figure, title)
     return figure
 
 
@@ -195,8 +196,10 @@ def _names(names: Sequence[str] | None, n_features: int) -> Sequence[str]:
     return names
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+def _shortened(text: str, most: int) -> str:
+    """The text, or its beginning and its end: names of columns often differ only there."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def _look(label: int) -> tuple[str, str]:
@@ -230,6 +233,8 @@ def _empty_figure(width: float, height: float) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _set_title(axes: "Axes", title: str) -> None:
-    words: Any = {"loc": "left", "fontsize": _LARGE, "color": INK, "pad": 10, "parse_math": False}
-    axes.set_title(title, **words)
+def _set_title(figure: "Figure", title: str) -> None:
+    """Over the whole width, and no longer than that."""
+    words: Any = {"x": 0.01, "ha": "left", "fontsize": _LARGE, "color": INK, "parse_math": False}
+    if title:
+        figure.suptitle(_shortened(title, MOST_LETTERS_OF_TITLE), **words)

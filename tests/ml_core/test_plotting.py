@@ -145,6 +145,14 @@ def test_bars_are_sorted_and_only_the_most_important_ones_stand() -> None:
     assert axes.get_xlabel() == "importance (20 of 30 features)"
 
 
+def test_long_names_keep_both_ends() -> None:
+    names = [f"the temperature of the outer wall, degrees, {side}" for side in ("north", "south")]
+    figure = plot_importances([0.7, 0.3], names=names, title="importance " * 20)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["the temperatu…egrees, north", "the temperatu…egrees, south"]
+    assert len(figure.get_suptitle()) <= 64
+
+
 def test_names_of_another_number_are_refused() -> None:
     with pytest.raises(ValueError, match="names must contain 2 elements, got 1"):
         plot_importances([0.5, 0.5], names=["a"])
