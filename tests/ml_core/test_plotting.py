@@ -9,6 +9,9 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+
+# Builds its cache where there is none yet: a command that did so in a test would say it on stderr.
+from matplotlib import font_manager  # noqa: F401
 from matplotlib.colors import to_hex
 
 from ml_core import kmeans, random_forest
