@@ -62,7 +62,7 @@ lint: install
 	$(BIN)/ruff check .
 
 types: install
-	$(BIN)/mypy src tests bench examples
+	$(BIN)/mypy src tests bench examples docs
 
 contracts: install
 	$(BIN)/lint-imports
