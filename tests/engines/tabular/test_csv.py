@@ -105,3 +105,11 @@ def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
     for output in outputs:
         csv.to_parquet(source, output)
     assert outputs[0].getvalue() == outputs[1].getvalue()
+
+
+def test_a_row_may_be_longer_than_what_is_read_at_once(convert: Convert) -> None:
+    long = b"x" * (2 * csv.BLOCK_BYTES)
+    types, rows = convert(b"a,b\n1,y\n2," + long + b"\n")
+    assert (types["a"], len(str(rows[1]["b"]))) == ("int64", len(long))
+    with pytest.raises(BadTable, match="longer than 8 MB"):
+        convert(b"a,b\n1," + b"x" * (2 * csv.LONGEST_ROW) + b"\n2,y\n")

@@ -4,9 +4,10 @@ One pass would have to guess the types from the first megabyte and fail where th
 """
 # ruff: noqa: PLC0415 - pyarrow takes 0.2 s and 50 MB: only those who touch data pay for it
 
+import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 Cells: TypeAlias = "pa.Array[Any]"
 
-BLOCK_BYTES = 4 << 20
+# The reader holds 32 blocks ahead of us, and no row may be longer than one.
+BLOCK_BYTES = 1 << 20
+LONGEST_ROW = 8 << 20
+STRADDLES = "straddl"  # what the reader says of a row that is longer
 DELIMITERS = ",;\t|"
 # What people write for "no value" in a column of numbers, truths or dates; in text it is text.
 NO_VALUE = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-")
@@ -44,6 +48,7 @@ NEXT: dict[str, tuple[str, ...]] = {
 class Dialect:
     delimiter: str
     names: list[str]
+    block: int = BLOCK_BYTES
 
 
 def to_parquet(
@@ -54,7 +59,13 @@ def to_parquet(
 
     try:
         dialect = dialect or sniff(source)
-        columns = narrowest(source, dialect)
+        try:
+            columns = narrowest(source, dialect)
+        except pa.ArrowInvalid as error:
+            if STRADDLES not in str(error):
+                raise
+            dialect = replace(dialect, block=LONGEST_ROW)
+            columns = narrowest(source, dialect)
         return convert(source, dialect, columns, target), columns
     except pa.ArrowInvalid as error:
         raise BadTable(reworded(str(error), source)) from None
@@ -74,7 +85,7 @@ def convert(source: Path, dialect: Dialect, columns: list[Column], target: Binar
 def sniff(source: Path) -> Dialect:
     """The delimiter is the commonest in the first line; names are trimmed and must differ."""
     with source.open("rb") as file:
-        start = file.read(BLOCK_BYTES)
+        start = file.read(LONGEST_ROW)
     if not start.strip():
         raise BadTable("The file is empty: send a CSV file with a header and rows.")
     if b"\0" in start:
@@ -85,24 +96,35 @@ def sniff(source: Path) -> Dialect:
 
 
 def header(source: Path, delimiter: str) -> list[str]:
+    """The names as the reader sees them: in the beginning, or else it would read far ahead."""
+    import pyarrow as pa
+
+    dialect = Dialect(delimiter, [], LONGEST_ROW)
+    with source.open("rb") as file:
+        head = file.read(BLOCK_BYTES)
+    if len(head) == BLOCK_BYTES:
+        head = head[: head.rfind(b"\n") + 1]
     try:
-        with opened(source, delimiter, []) as reader:
+        with opened(io.BytesIO(head), dialect) as reader:
             return reader.schema.names
     except UnicodeDecodeError:
         raise BadTable("Row 1: not UTF-8 text: save the file as UTF-8.") from None
+    except pa.ArrowInvalid:  # Perhaps only of what was cut off.
+        with opened(source, dialect) as reader:
+            return reader.schema.names
 
 
-def opened(source: Path, delimiter: str, names: list[str]) -> "pa.RecordBatchReader":
+def opened(source: Path | BinaryIO, dialect: Dialect) -> "pa.RecordBatchReader":
     """Every cell of the named columns as text. Without threads an error names its row."""
     import pyarrow as pa
     from pyarrow import csv
 
     return csv.open_csv(
         source,
-        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        read_options=csv.ReadOptions(use_threads=False, block_size=dialect.block),
+        parse_options=csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
         convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
+            column_types=dict.fromkeys(dialect.names, pa.string()),
             null_values=[""],
             strings_can_be_null=True,
         ),
@@ -111,7 +133,7 @@ def opened(source: Path, delimiter: str, names: list[str]) -> "pa.RecordBatchRea
 
 def text_batches(source: Path, dialect: Dialect) -> Iterator[list[Cells]]:
     raw_names = header(source, dialect.delimiter)
-    with opened(source, dialect.delimiter, raw_names) as reader:
+    with opened(source, replace(dialect, names=raw_names)) as reader:
         for batch in reader:
             yield batch.columns
 
@@ -209,8 +231,8 @@ def reworded(message: str, source: Path) -> str:
     """The parser's words without its name and without the row's content."""
     if match := re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message):
         return f"Row {match[1]}: {match[3]} values where the header names {match[2]} columns."
-    if "straddl" in message:
-        return f"A row is longer than {BLOCK_BYTES >> 20} MB, or a quote is never closed."
+    if STRADDLES in message:
+        return f"A row is longer than {LONGEST_ROW >> 20} MB, or a quote is never closed."
     if "UTF8" in message:
         return f"Row {first_foreign_row(source)}: not UTF-8 text: save the file as UTF-8."
     return "The file cannot be read as CSV: check its quotes and that all rows are equally long."
