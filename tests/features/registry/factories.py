@@ -10,7 +10,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import completed
-from astralytiq.features.datasets import service as datasets
+from astralytiq.features.datasets import uploads as datasets
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import ModelVersion
 from astralytiq.features.registry.service import Trained
