@@ -5,25 +5,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ml_core.command import Command, run
-from ml_core.growing import Grown, Rules, grow
+from ml_core.growing import Grown
+from ml_core.planting import plant, prepared, seeds_of
 from ml_core.pruning import PruningPath, pruning_path
-from ml_core.splitting import Sample
-from ml_core.tree_classifier import MaxFeatures, TreeClassifier
+from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
 from ml_core.tree_text import tree_as_text
 from ml_core.trees import Tree
-from ml_core.validation import check_counts, check_integer, check_labels, check_X, feature_names
+from ml_core.validation import check_integer
+from ml_core.weights import ClassWeight
 
 
 class DecisionTreeClassifier(TreeClassifier):
     """A classification tree grown, and if asked pruned, by CART.
 
     Every node is split at the value of the feature that decreases impurity most, until a node is
-    pure or a limit below is met. The search is exact: all midpoints between neighbouring distinct
-    values of the node are compared.
+    pure or a limit below is met. The search is exact, unless ``max_bins`` is set: all midpoints
+    between neighbouring distinct values of the node are compared.
 
     Parameters
     ----------
@@ -35,6 +35,8 @@ class DecisionTreeClassifier(TreeClassifier):
         A node of fewer rows stays a leaf; at least 2.
     min_samples_leaf : int
         A split must leave so many rows on both sides; at least 1.
+    min_weight_fraction_leaf : float
+        A split must leave such a share of all weight on both sides, 0 to 0.5.
     max_features : {"sqrt", "log2"}, int, float or None
         Features drawn at random for each node: the root or the binary logarithm of their number,
         a number, a share in (0, 1], or all. If all drawn ones are constant in the node, the next
@@ -42,6 +44,13 @@ class DecisionTreeClassifier(TreeClassifier):
     ccp_alpha : float
         What a leaf must earn, in impurity times its share of the rows: branches that earn no more
         are cut off afterwards (minimal cost-complexity pruning); 0 prunes nothing.
+    max_bins : int or None
+        Before trees are grown, the values of a column are put into so many bins of about equally
+        many rows, 2 to 65,535, between which splits are looked for; columns of no more distinct
+        values are not changed by it. None looks between all values.
+    class_weight : dict, "balanced" or None
+        By what the weight of a row is multiplied, by its label; labels that a dict does not name
+        have 1. "balanced" lets every class weigh the same: n_rows / (n_classes x its rows).
     random_state : int or None
         Seed of those draws. With all features nothing is drawn, and of equally good splits the
         first column's wins; so the tree is the same for every seed.
@@ -62,7 +71,9 @@ class DecisionTreeClassifier(TreeClassifier):
     Notes
     -----
     `fit` costs O(n_features x n_rows x log n_rows) per level, prediction O(depth) per row. A row
-    with ``sample_weight`` w is treated as w equal rows, by the ``min_samples`` limits too.
+    with a whole ``sample_weight`` w is treated as w equal rows, by the ``min_samples`` limits too;
+    with fractional weights those count rows. Thresholds have the type of X in `fit`: float32 or
+    float64.
 
     References
     ----------
@@ -85,16 +96,22 @@ class DecisionTreeClassifier(TreeClassifier):
         max_depth: int | None = None,
         min_samples_split: int = 2,
         min_samples_leaf: int = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: MaxFeatures = None,
         ccp_alpha: float = 0.0,
+        max_bins: int | None = None,
+        class_weight: ClassWeight = None,
         random_state: int | None = None,
     ) -> None:
         self.criterion = criterion
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.ccp_alpha = ccp_alpha
+        self.max_bins = max_bins
+        self.class_weight = class_weight
         self.random_state = random_state
 
     @property
@@ -114,20 +131,16 @@ class DecisionTreeClassifier(TreeClassifier):
         ----------
         X : (n_rows, n_features) array of finite numbers
         y : (n_rows,) array of strings, integers or booleans
-        sample_weight : (n_rows,) array of whole numbers, or None
-            How often each row counts; None counts each once.
+        sample_weight : (n_rows,) array of numbers of at least 0, or None
+            What each row weighs; None is 1. Where all are whole numbers, a row counts as often.
 
         Raises
         ------
         ValueError
             If a parameter, X, y or sample_weight is not as described.
         """
-        names = feature_names(X)
-        matrix = check_X(X)
-        rules = self._rules(matrix.shape[1])
-        grown, classes = self._grown(matrix, y, sample_weight, rules)
-        self._learn([grown], classes, matrix.shape[1])
-        self._learn_names(names)
+        learnt = self._rows(X, y, sample_weight)
+        self._learn(learnt, [self._grown(learnt)])
         return self
 
     def cost_complexity_pruning_path(
@@ -137,10 +150,11 @@ class DecisionTreeClassifier(TreeClassifier):
 
         The arguments are those of `fit`; nothing is learnt.
         """
-        matrix = check_X(X)
-        rules = replace(self._rules(matrix.shape[1]), ccp_alpha=0.0)
-        grown, _ = self._grown(matrix, y, sample_weight, rules)
-        return pruning_path(*grown, rules.criterion)
+        learnt = self._rows(X, y, sample_weight)
+        rules = replace(learnt.rules, ccp_alpha=0.0, keep_masses=True)
+        grown = self._grown(learnt._replace(rules=rules))
+        assert grown.masses is not None
+        return pruning_path(grown.nodes, grown.masses, rules.criterion)
 
     def export_text(self, *, feature_names: Sequence[str] | None = None, decimals: int = 2) -> str:
         """The tree as text, a line a node, in the form of scikit-learn's `export_text`.
@@ -167,19 +181,10 @@ class DecisionTreeClassifier(TreeClassifier):
             )
         return tree_as_text(self.tree_, names, self.classes_.tolist(), decimals)
 
-    def _grown(
-        self,
-        matrix: NDArray[np.float64],
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
-        rules: Rules,
-    ) -> tuple[Grown, NDArray[Any]]:
-        """The tree and the classes."""
-        classes, codes = check_labels(y, len(matrix))
-        counts = check_counts(sample_weight, len(matrix))
-        of_class = codes == np.arange(classes.size)[:, None]
-        sample = Sample(np.ascontiguousarray(matrix.T), of_class * counts)
-        return grow(sample, rules, np.random.default_rng(self.random_state)), classes
+    def _grown(self, learnt: Learnt) -> Grown:
+        options: dict[str, Any] = {"max_bins": self.max_bins, "class_weight": self.class_weight}
+        plan, ground = prepared(learnt.rows, learnt.classes, learnt.rules, **options)
+        return plant(plan, *ground, seeds_of(self.random_state, 1)[0]).grown
 
 
 COMMAND = Command("ml_core.decision_tree", "Decision tree", DecisionTreeClassifier)

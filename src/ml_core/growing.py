@@ -1,15 +1,23 @@
-"""Growing one tree, depth first, from the root down (CART)."""
+"""Growing one tree, depth first, from the root down (CART): the definition, in NumPy.
 
+`growing_native` does the same in C, bit for bit.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.criteria import Criterion
-from ml_core.pruning import pruned
-from ml_core.splitting import Sample, Split, best_split, first_that_varies
-from ml_core.trees import LEAF, Tree, tree_of
+from ml_core.coding import Coded
+from ml_core.criteria import Criterion, total_of
+from ml_core.draws import Draws
+from ml_core.splitting import Cut, Least, Sample, best_cut
+from ml_core.trees import LEAF, NODE_OF, Nodes, Shares
+
+# More than a tree has levels or a fit has rows.
+UNLIMITED = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,121 +25,159 @@ class Rules:
     """When a node is split, and how: an estimator's parameters, checked and resolved."""
 
     criterion: Criterion
-    max_depth: float
+    max_depth: int
     min_samples_split: int
     min_samples_leaf: int
     features_per_node: int
+    min_weight_fraction_leaf: float = 0.0
     ccp_alpha: float = 0.0
+    keep_masses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Nodes:
-    """The arrays of a `Tree` while they grow."""
+class Weighing:
+    """What rows weigh in one tree, all (n_rows,); where both are None every row counts once.
 
-    feature: list[int] = field(default_factory=list)
-    threshold: list[float] = field(default_factory=list)
-    left: list[int] = field(default_factory=list)
-    counts: list[NDArray[np.float64]] = field(default_factory=list)
+    ``repeats`` say how often a row counts, which is also its mass; otherwise ``masses`` are its
+    mass, and it counts once. Masses of class c are multiplied by ``scales[c]``; None is 1.
+    """
 
-    def add_leaf(self, counts: NDArray[np.float64]) -> int:
-        self.feature.append(LEAF)
-        self.threshold.append(0.0)
-        self.left.append(LEAF)
-        self.counts.append(counts)
-        return len(self.feature) - 1
-
-    def turn_into_split(self, node: int, split: Split, left: int) -> None:
-        self.feature[node], self.threshold[node] = split
-        self.left[node] = left
-
-    def finished(self) -> "Grown":
-        masses = np.array(self.counts)
-        tree = tree_of(
-            feature=np.array(self.feature, dtype=np.int32),
-            threshold=np.array(self.threshold, dtype=np.float64),
-            left=np.array(self.left, dtype=np.int32),
-            masses=masses,
-        )
-        return Grown(tree, masses)
+    n_classes: int
+    repeats: NDArray[np.integer[Any]] | None
+    masses: NDArray[np.int64] | None
+    scales: NDArray[np.float64] | None
 
 
 class Grown(NamedTuple):
-    """A tree, and the rows of each class that reached its nodes: (n_nodes, n_classes)."""
+    """A tree before it is one of a forest.
 
-    tree: Tree
-    masses: NDArray[np.float64]
+    ``nodes`` are those of `Tree`, ``lines`` its shares without those of pure leaves; ``decreases``
+    (n_features,) say by how much the splits of a feature decreased impurity times mass, and
+    ``masses`` (n_nodes, n_classes) what reached the nodes, where that is kept.
+    """
 
-    def pruned(self, rules: Rules) -> "Grown":
-        return Grown(*pruned(self.tree, self.masses, rules.criterion, rules.ccp_alpha))
+    nodes: Nodes
+    lines: Shares
+    decreases: NDArray[np.float64]
+    masses: NDArray[np.float64] | None
 
 
-def grow(sample: Sample, rules: Rules, rng: np.random.Generator) -> "Grown":
-    """Grow a tree on the rows that count at least once.
+@dataclass(slots=True)
+class _Growth:
+    """The parts of a `Grown` while they grow."""
+
+    feature: list[int] = field(default_factory=list)
+    threshold: list[Any] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
+    masses: list[NDArray[np.float64]] = field(default_factory=list)
+    lines: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def add(self, masses: NDArray[np.float64]) -> int:
+        """A node that has yet to become a leaf or to be split."""
+        self.feature.append(LEAF)
+        self.threshold.append(0.0)
+        self.left.append(0)
+        self.masses.append(masses)
+        return len(self.feature) - 1
+
+    def make_leaf(self, node: int) -> None:
+        masses = self.masses[node]
+        if np.count_nonzero(masses) == 1:
+            self.left[node] = int(masses.argmax())
+            return
+        total = 0.0
+        for mass in masses.tolist():
+            total += mass
+        self.left[node] = masses.size + len(self.lines)
+        self.lines.append(masses / total)
+
+    def finished(self, threshold_type: np.dtype[Any], decreases: NDArray[np.float64]) -> Grown:
+        nodes = np.empty(len(self.feature), NODE_OF[threshold_type])
+        nodes["feature"], nodes["left"] = self.feature, self.left
+        nodes["threshold"] = self.threshold
+        masses = np.array(self.masses)
+        lines = np.array(self.lines).reshape(-1, masses.shape[1])
+        return Grown(nodes, lines, decreases, masses)
+
+
+def grow(
+    data: Coded, labels: NDArray[Any], weighing: Weighing, rules: Rules, draws: Draws
+) -> Grown:
+    """Grow a tree on the rows that have a mass; ``labels`` (n_rows,) are their classes.
 
     The waiting nodes are kept on a stack of our own: a tree as deep as it has rows (one row cut off
     at a time) would overrun Python's recursion limit.
     """
-    nodes = _Nodes()
-    rows = np.flatnonzero(sample.class_counts.any(axis=0))
-    waiting = [(nodes.add_leaf(_class_counts(sample, rows)), rows, 0)]
+    sample = _sample(data, labels, weighing)
+    n_features = len(sample.columns)
+    growth, decreases = _Growth(), np.zeros(n_features)
+    order = list(range(n_features))
+    rows = np.flatnonzero(sample.masses * sample.scales[sample.classes])
+    waiting = [(growth.add(sample.masses_of(rows)), rows, 0)]
+    least_mass = rules.min_weight_fraction_leaf * float(total_of(growth.masses[0]))
+    least = Least(rules.min_samples_leaf, least_mass)
     while waiting:
         node, rows, depth = waiting.pop()
-        split = _find_split(sample, rows, nodes.counts[node], depth, rules, rng)
-        if split is None:
+        cut = None
+        if not _must_stay_a_leaf(growth.masses[node], sample.counts[rows].sum(), depth, rules):
+            wanted = rules.features_per_node
+            features = _features(order, draws) if wanted < n_features else iter(order)
+            cut = best_cut(sample, rows, features, wanted, rules.criterion, least)
+        if cut is None:
+            growth.make_leaf(node)
             continue
-        goes_left = sample.columns[split.feature, rows] <= split.threshold
+        gained = cut.score - float(rules.criterion.score(growth.masses[node]))
+        # A cut that gains nothing may round to just below 0.
+        decreases[cut.feature] += max(gained, 0.0)
+        goes_left = sample.columns[cut.feature, rows] <= cut.below
         left_rows, right_rows = rows[goes_left], rows[~goes_left]
-        left = nodes.add_leaf(_class_counts(sample, left_rows))
-        right = nodes.add_leaf(nodes.counts[node] - nodes.counts[left])
-        nodes.turn_into_split(node, split, left)
+        left = growth.add(sample.masses_of(left_rows))
+        right = growth.add(sample.masses_of(right_rows))
+        growth.feature[node], growth.left[node] = cut.feature, left
+        growth.threshold[node] = _threshold(data, cut)
         waiting.append((right, right_rows, depth + 1))
         waiting.append((left, left_rows, depth + 1))
-    return nodes.finished().pruned(rules)
+    return growth.finished(data.low.dtype, decreases)
 
 
-def _class_counts(sample: Sample, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    counts: NDArray[np.float64] = sample.class_counts[:, rows].sum(axis=1)
-    return counts
+def _sample(data: Coded, labels: NDArray[Any], weighing: Weighing) -> Sample:
+    of_row = weighing.repeats if weighing.masses is None else weighing.masses
+    masses = np.ones(labels.size, dtype=np.int64) if of_row is None else of_row.astype(np.int64)
+    counts = masses if weighing.masses is None else (masses > 0).astype(np.int64)
+    scales = np.ones(weighing.n_classes) if weighing.scales is None else weighing.scales
+    return Sample(data.by_column, labels, masses, counts, scales)
 
 
-def _find_split(
-    sample: Sample,
-    rows: NDArray[np.intp],
-    counts: NDArray[np.float64],
-    depth: int,
-    rules: Rules,
-    rng: np.random.Generator,
-) -> Split | None:
-    if _must_stay_a_leaf(counts, depth, rules):
-        return None
-    draw, wanted = _drawn_features(len(sample.columns), rules, rng)
-    search = (rules.criterion, rules.min_samples_leaf)
-    split = best_split(sample, rows, draw[:wanted], *search)
-    if split is None and wanted < draw.size:
-        # Constant features do not use up the draw. (If one drawn feature did vary, without an
-        # allowed cut, it comes first again and the node stays a leaf: it had its fair draw.)
-        split = best_split(sample, rows, first_that_varies(sample, rows, draw), *search)
-    return split
-
-
-def _must_stay_a_leaf(counts: NDArray[np.float64], depth: int, rules: Rules) -> bool:
-    per_class = counts.tolist()  # a handful of numbers: plain Python beats NumPy here
-    total = sum(per_class)
-    return (
+def _must_stay_a_leaf(masses: NDArray[np.float64], count: int, depth: int, rules: Rules) -> bool:
+    return bool(
         depth >= rules.max_depth
-        or total < rules.min_samples_split
-        or total < 2 * rules.min_samples_leaf
-        or max(per_class) == total
+        or count < rules.min_samples_split
+        or count < 2 * rules.min_samples_leaf
+        or np.count_nonzero(masses) == 1
     )
 
 
-def _drawn_features(
-    n_features: int, rules: Rules, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], int]:
-    """All features in a random order, and how many of them this node looks at.
+def _features(order: list[int], draws: Draws) -> Iterator[int]:
+    """Features in a random order, drawn as they are asked for (Fisher and Yates, from the end).
 
-    Without a draw (all features) the order is that of the columns: such a tree holds no chance.
+    ``order`` is left as it comes to stand; the next node goes on from it, which is as random.
     """
-    if rules.features_per_node >= n_features:
-        return np.arange(n_features), n_features
-    return rng.permutation(n_features), rules.features_per_node
+    for left in range(len(order), 0, -1):
+        place = draws.below(left)
+        order[place], order[left - 1] = order[left - 1], order[place]
+        yield order[left - 1]
+
+
+def _threshold(bins: Coded, cut: Cut) -> Any:
+    start = bins.starts[cut.feature]
+    return midpoint(bins.high[start + cut.below], bins.low[start + cut.above])
+
+
+def midpoint(low: Any, high: Any) -> Any:
+    """A number t with low <= t < high, halfway if floats of their type allow it.
+
+    Halves are added because low + high could overflow. Between neighbouring floats the sum rounds
+    to one of them: to ``high`` would send both values left, so ``low`` is taken instead.
+    """
+    middle = low / 2 + high / 2
+    return middle if low <= middle < high else low

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -11,20 +12,26 @@ Result = TypeVar("Result")
 
 
 def each(
-    task: Callable[[Item], Result], items: Sequence[Item], n_jobs: int | None
+    task: Callable[..., Result],
+    items: Sequence[Item],
+    n_jobs: int | None,
+    shared: Sequence[Any] = (),
 ) -> Iterator[Result]:
-    """The results in the order of the items, as they come; close it to give up on the rest.
+    """What ``task(*shared, item)`` gives, in order, as it comes; close it to give up on the rest.
 
     Where joblib is loaded it decides by its own configuration (``joblib.parallel_config``), so that
-    items can go to other processes or machines: only who has loaded it can have told it so.
+    items can go to other processes or machines: only who has loaded it can have told it so. Large
+    arrays belong in ``shared`` themselves, not inside something else: so joblib can hand them over
+    once for all items.
     """
     joblib: Any = sys.modules.get("joblib")
     # Before 1.3, which brought the configuration, it gave results only all at once.
     if hasattr(joblib, "parallel_config"):
         run = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-        return iter(run(joblib.delayed(task)(item) for item in items))
+        return iter(run(joblib.delayed(task)(*shared, item) for item in items))
     workers = min(n_workers(n_jobs), len(items))
-    return map(task, items) if workers == 1 else _on_threads(task, items, workers)
+    run_one = partial(task, *shared)
+    return map(run_one, items) if workers == 1 else _on_threads(run_one, items, workers)
 
 
 def n_workers(n_jobs: int | None) -> int:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.criteria import Criterion
-from ml_core.trees import LEAF, Tree, tree_of
+from ml_core.criteria import Criterion, total_of
+from ml_core.growing import Grown
+from ml_core.trees import LEAF, Nodes
 
 Floats = NDArray[np.float64]
 
@@ -35,26 +36,24 @@ class _Cut(NamedTuple):
     risk: float
 
 
-def pruned(tree: Tree, masses: Floats, criterion: Criterion, alpha: float) -> tuple[Tree, Floats]:
-    """The tree without the branches that earn no more than ``alpha``; 0 leaves it as it is.
+def pruned(grown: Grown, criterion: Criterion, alpha: float) -> Grown:
+    """The tree without the branches that earn no more than ``alpha``; its masses must be kept.
 
-    ``masses`` of the classes reached its nodes, (n_nodes, n_classes); so for what is left.
     Costs O(n_nodes) for each branch that goes.
     """
-    if alpha == 0.0:
-        return tree, masses
-    feature = tree.feature.copy()
-    for cut in _cuts(tree, masses, criterion):
+    assert grown.masses is not None
+    feature = grown.nodes["feature"].copy()
+    for cut in _cuts(grown.nodes, grown.masses, criterion):
         if cut.alpha > alpha:
             break
         feature[cut.node] = LEAF
-    return _reachable(tree, masses, feature)
+    return _reachable(grown, grown.masses, feature, criterion)
 
 
-def pruning_path(tree: Tree, masses: Floats, criterion: Criterion) -> PruningPath:
+def pruning_path(nodes: Nodes, masses: Floats, criterion: Criterion) -> PruningPath:
     """All steps from the whole tree to its root."""
-    steps = [_Cut(-1, 0.0, float(_risks(masses, criterion)[tree.feature == LEAF].sum()))]
-    for cut in _cuts(tree, masses, criterion):
+    steps = [_Cut(-1, 0.0, float(_risks(masses, criterion)[nodes["feature"] == LEAF].sum()))]
+    for cut in _cuts(nodes, masses, criterion):
         # Rounding may let a later link seem weaker than the one before it.
         steps.append(cut._replace(alpha=max(cut.alpha, steps[-1].alpha)))
     alphas, risks = ([step[part] for step in steps] for part in (1, 2))
@@ -63,18 +62,16 @@ def pruning_path(tree: Tree, masses: Floats, criterion: Criterion) -> PruningPat
 
 def _risks(masses: Floats, criterion: Criterion) -> Floats:
     """What each node adds to the risk where it is a leaf."""
-    counts = masses.T
-    risks: Floats = criterion(counts, counts.sum(axis=0)) / masses[0].sum()
+    risks: Floats = criterion.impurity(masses.T) / total_of(masses[0])
     return risks
 
 
-def _cuts(tree: Tree, masses: Floats, criterion: Criterion) -> Iterator[_Cut]:
+def _cuts(nodes: Nodes, masses: Floats, criterion: Criterion) -> Iterator[_Cut]:
     """Weakest links, one after the other, until the root is a leaf."""
     risk = _risks(masses, criterion)
-    parent = _parents(tree)
-    below, leaves = risk.copy(), np.ones(tree.n_nodes)
-    inner = tree.feature != LEAF
-    left = tree.left
+    parent = _parents(nodes)
+    below, leaves = risk.copy(), np.ones(nodes.size)
+    left, inner = nodes["left"], nodes["feature"] != LEAF
     for node in np.flatnonzero(inner)[::-1]:
         pair = [left[node], left[node] + 1]
         below[node], leaves[node] = below[pair].sum(), leaves[pair].sum()
@@ -83,7 +80,7 @@ def _cuts(tree: Tree, masses: Floats, criterion: Criterion) -> Iterator[_Cut]:
         earned = (risk[links] - below[links]) / (leaves[links] - 1)
         weakest = int(earned.argmin())
         node = int(links[weakest])
-        inner[_branch(tree, node, inner)] = False
+        inner[_branch(left, node, inner)] = False
         lost, gained = leaves[node] - 1, risk[node] - below[node]
         ancestor = node
         while ancestor != LEAF:
@@ -93,17 +90,16 @@ def _cuts(tree: Tree, masses: Floats, criterion: Criterion) -> Iterator[_Cut]:
         yield _Cut(node, float(earned[weakest]), float(below[0]))
 
 
-def _parents(tree: Tree) -> NDArray[np.intp]:
-    parent = np.full(tree.n_nodes, LEAF, dtype=np.intp)
-    inner = np.flatnonzero(tree.feature != LEAF)
-    parent[tree.left[inner]] = inner
-    parent[tree.right[inner]] = inner
+def _parents(nodes: Nodes) -> NDArray[np.intp]:
+    parent = np.full(nodes.size, LEAF, dtype=np.intp)
+    inner = np.flatnonzero(nodes["feature"] != LEAF)
+    parent[nodes["left"][inner]] = inner
+    parent[nodes["left"][inner] + 1] = inner
     return parent
 
 
-def _branch(tree: Tree, root: int, inner: NDArray[np.bool_]) -> list[int]:
+def _branch(left: NDArray[np.int32], root: int, inner: NDArray[np.bool_]) -> list[int]:
     """The inner nodes at and under ``root``."""
-    left = tree.left
     found, waiting = [], [root]
     while waiting:
         node = waiting.pop()
@@ -113,17 +109,38 @@ def _branch(tree: Tree, root: int, inner: NDArray[np.bool_]) -> list[int]:
     return found
 
 
-def _reachable(tree: Tree, masses: Floats, feature: NDArray[np.int32]) -> tuple[Tree, Floats]:
+def _reachable(
+    grown: Grown, masses: Floats, feature: NDArray[np.int32], criterion: Criterion
+) -> Grown:
     """The nodes that are still under the root where ``feature`` says what is a leaf now."""
-    kept = np.zeros(tree.n_nodes, dtype=np.bool_)
+    left = grown.nodes["left"]
+    kept = np.zeros(feature.size, dtype=np.bool_)
     kept[0] = True
     # Children come after their parent, so that one pass finds all.
-    left = tree.left
     for node in np.flatnonzero(feature != LEAF):
         kept[left[node] : left[node] + 2] |= kept[node]
     place = kept.cumsum(dtype=np.int32) - 1
-    inner = (feature != LEAF)[kept]
-    threshold = tree.threshold[kept]
-    threshold[~inner] = 0.0
-    smaller = tree_of(feature[kept], threshold, place[left[kept]], masses[kept])
-    return smaller, masses[kept]
+    nodes, masses = grown.nodes[kept], masses[kept]
+    inner = feature[kept] != LEAF
+    nodes["left"][inner] = place[left[kept][inner]]
+    nodes["feature"][~inner], nodes["threshold"][~inner] = LEAF, 0.0
+    nodes["left"][~inner], lines = _leaves(masses[~inner])
+    decreases = _decreases(nodes, masses, criterion, grown.decreases.size)
+    return Grown(nodes, lines, decreases, masses)
+
+
+def _leaves(masses: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """The line of shares of each leaf, and the shares of those of several classes."""
+    n_classes = masses.shape[1]
+    mixed = np.flatnonzero((masses > 0).sum(axis=1) > 1)
+    line = masses.argmax(axis=1)
+    line[mixed] = np.arange(n_classes, n_classes + mixed.size)
+    return line, masses[mixed] / total_of(masses[mixed].T)[:, None]
+
+
+def _decreases(nodes: Nodes, masses: Floats, criterion: Criterion, n_features: int) -> Floats:
+    score = criterion.score(masses.T)
+    inner = np.flatnonzero(nodes["feature"] != LEAF)
+    left = nodes["left"][inner]
+    gained = np.maximum(score[left] + score[left + 1] - score[inner], 0.0)
+    return np.bincount(nodes["feature"][inner], gained, minlength=n_features).astype(np.float64)

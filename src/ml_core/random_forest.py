@@ -5,33 +5,21 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
-from ml_core.growing import Grown, Rules, grow
+from ml_core.growing import Grown
 from ml_core.parallel import each
-from ml_core.splitting import Sample
-from ml_core.tree_classifier import MaxFeatures, TreeClassifier
-from ml_core.trees import Forest, Tree
-from ml_core.validation import (
-    check_counts,
-    check_flag,
-    check_integer,
-    check_labels,
-    check_X,
-    feature_names,
-    is_integer,
-)
-
-# Rows that one bootstrap draws at most: it needs 8 bytes for each.
-MOST_DRAWN = 1 << 27
+from ml_core.planting import Planted, Rows, plant, prepared, seeds_of
+from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
+from ml_core.trees import Tree
+from ml_core.validation import check_flag, check_integer, is_integer
+from ml_core.weights import ClassWeight
 
 Progress = Callable[[int, int], None]
-Seen = tuple[Grown, NDArray[np.intp]]
 
 
 class RandomForestClassifier(TreeClassifier):
@@ -41,10 +29,14 @@ class RandomForestClassifier(TreeClassifier):
     ----------
     n_estimators : int
         Trees in the forest; at least 1.
-    criterion, max_depth, min_samples_split, min_samples_leaf, ccp_alpha
+    criterion, max_depth, min_samples_split, min_samples_leaf, min_weight_fraction_leaf, ccp_alpha
         As in `DecisionTreeClassifier`; a row counts as often as the bootstrap drew it.
     max_features : {"sqrt", "log2"}, int, float or None
         Features drawn for each node, as in `DecisionTreeClassifier`; Breiman's m.
+    max_bins : int or None
+        As in `DecisionTreeClassifier`: the bins of a column, or None to look between all values.
+    class_weight : dict, "balanced", "balanced_subsample" or None
+        As in `DecisionTreeClassifier`; "balanced_subsample" balances the rows that each tree drew.
     bootstrap : bool
         Draw n_rows rows with replacement for each tree; otherwise each sees all rows once.
     voting : {"soft", "hard"}
@@ -106,8 +98,11 @@ class RandomForestClassifier(TreeClassifier):
         max_depth: int | None = None,
         min_samples_split: int = 2,
         min_samples_leaf: int = 1,
+        min_weight_fraction_leaf: float = 0.0,
         max_features: MaxFeatures = "sqrt",
         ccp_alpha: float = 0.0,
+        max_bins: int | None = 255,
+        class_weight: ClassWeight = None,
         bootstrap: bool = True,
         voting: str = "soft",
         oob_score: bool = False,
@@ -119,8 +114,11 @@ class RandomForestClassifier(TreeClassifier):
         self.max_depth = max_depth
         self.min_samples_split = min_samples_split
         self.min_samples_leaf = min_samples_leaf
+        self.min_weight_fraction_leaf = min_weight_fraction_leaf
         self.max_features = max_features
         self.ccp_alpha = ccp_alpha
+        self.max_bins = max_bins
+        self.class_weight = class_weight
         self.bootstrap = bootstrap
         self.voting = voting
         self.oob_score = oob_score
@@ -146,8 +144,10 @@ class RandomForestClassifier(TreeClassifier):
         ----------
         X : (n_rows, n_features) array of finite numbers
         y : (n_rows,) array of strings, integers or booleans
-        sample_weight : (n_rows,) array of whole numbers, or None
-            How often each row counts, as if it stood there so many times; None counts each once.
+        sample_weight : (n_rows,) array of numbers of at least 0, or None
+            What each row weighs; None is 1. Where all are whole numbers a row counts as if it stood
+            there so many times. Otherwise a bootstrap draws as many rows as weigh anything, by
+            their weights, and without one the weights are masses as in `DecisionTreeClassifier`.
         progress : callable or None
             Called after each tree with the trees done and the trees in all. What it raises ends
             `fit` and leaves the estimator as it was, so it can also cancel.
@@ -157,52 +157,38 @@ class RandomForestClassifier(TreeClassifier):
         ValueError
             If a parameter, X, y or sample_weight is not as described.
         """
-        names = feature_names(X)
-        matrix = check_X(X)
-        rules = self._rules(matrix.shape[1])
-        classes, codes = check_labels(y, len(matrix))
-        counts = check_counts(sample_weight, len(matrix))
-        self._check_draw(counts)
-        of_class = (codes == np.arange(classes.size)[:, None]) * counts
-        whole = Sample(np.ascontiguousarray(matrix.T), of_class)
-        votes = np.zeros((len(matrix), classes.size))
-        trees: list[Grown] = []
-        with closing(self._grow(whole, rules)) as growing:
-            for tree, left_out in growing:
-                if self.oob_score and left_out.size:
-                    votes[left_out] += self._answers_of(tree.tree, matrix[left_out])
-                trees.append(tree)
+        learnt = self._rows(X, y, sample_weight)
+        shape = (len(learnt.rows.X), learnt.classes.size)
+        votes = np.zeros(shape) if self.oob_score else None
+        grown: list[Grown] = []
+        with closing(self._planted(learnt)) as growing:
+            for one in growing:
+                if votes is not None:
+                    _add_votes(votes, one, hard=self._votes_are_hard())
+                grown.append(one.grown)
                 if progress is not None:
-                    progress(len(trees), int(self.n_estimators))
-        self._learn(trees, classes, matrix.shape[1])
-        self._learn_names(names)
-        self._learn_oob_score(votes, codes, counts)
+                    progress(len(grown), int(self.n_estimators))
+        self._learn(learnt, grown)
+        self.__dict__.pop("oob_score_", None)
+        if votes is not None:
+            self._learn_oob_score(votes, learnt.rows)
         return self
 
-    def _check_draw(self, counts: NDArray[np.float64]) -> None:
-        if self.bootstrap and counts.sum() > MOST_DRAWN:
-            raise ValueError(
-                f"sample_weight adds up to {counts.sum():.0f} rows; a bootstrap draws at most "
-                f"{MOST_DRAWN}. Divide the weights by a common factor, or set bootstrap=False."
-            )
+    def _planted(self, learnt: Learnt) -> Generator[Planted]:
+        plan, ground = prepared(
+            learnt.rows,
+            learnt.classes,
+            learnt.rules,
+            max_bins=self.max_bins,
+            class_weight=self.class_weight,
+            bootstrap=bool(self.bootstrap),
+            oob=bool(self.oob_score),
+            n_jobs=self.n_jobs,
+        )
+        seeds = seeds_of(self.random_state, int(self.n_estimators))
+        yield from each(plant, seeds, self.n_jobs, (plan, *ground))
 
-    def _grow(self, whole: Sample, rules: Rules) -> Generator[Seen]:
-        seeds = np.random.SeedSequence(self.random_state).spawn(int(self.n_estimators))
-        task = partial(grow_one, whole, rules, bool(self.bootstrap))
-        yield from each(task, seeds, self.n_jobs)
-
-    def _answers_of(self, tree: Tree, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return Forest.of([tree]).predict_proba(rows, hard=self._votes_are_hard())
-
-    def _learn_oob_score(
-        self,
-        votes: NDArray[np.float64],
-        codes: NDArray[np.intp],
-        counts: NDArray[np.float64],
-    ) -> None:
-        self.__dict__.pop("oob_score_", None)
-        if not self.oob_score:
-            return
+    def _learn_oob_score(self, votes: NDArray[np.float64], rows: Rows) -> None:
         judged = votes.any(axis=1)
         if not judged.any():
             warnings.warn(
@@ -211,8 +197,9 @@ class RandomForestClassifier(TreeClassifier):
             )
             self.oob_score_ = math.nan
             return
-        hits = votes[judged].argmax(axis=1) == codes[judged]
-        self.oob_score_ = float(np.average(hits, weights=counts[judged]))
+        hits = votes[judged].argmax(axis=1) == rows.labels[judged]
+        weights = None if rows.weights is None else rows.weights[judged]
+        self.oob_score_ = float(np.average(hits, weights=weights))
 
     def check_params(self) -> None:
         super().check_params()
@@ -226,11 +213,18 @@ class RandomForestClassifier(TreeClassifier):
         if self.oob_score and not self.bootstrap:
             raise ValueError("Out of bag estimation only available if bootstrap=True")
 
+    def _shares_of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        hard = self._votes_are_hard()
+        return self._forest.predict_proba(rows, hard=hard, n_jobs=self.n_jobs)
+
     def _votes_are_hard(self) -> bool:
         return self.voting == "hard"
 
     def _n_trees(self) -> int:
         return int(self.n_estimators)
+
+    def _has_subsamples(self) -> bool:
+        return True
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         facts, arrays = super()._state()
@@ -249,18 +243,13 @@ class RandomForestClassifier(TreeClassifier):
             self.oob_score_ = score
 
 
-def grow_one(whole: Sample, rules: Rules, bootstrap: bool, seed: np.random.SeedSequence) -> Seen:
-    """A tree and the rows it did not see; a function of its arguments alone, to run anywhere."""
-    rng = np.random.default_rng(seed)
-    if not bootstrap:
-        return grow(whole, rules, rng), np.empty(0, dtype=np.intp)
-    # Weights are counts: a row of weight 3 is three of the rows that are drawn from.
-    reached = whole.class_counts.sum(axis=0).cumsum().astype(np.intp)
-    places = rng.integers(reached[-1], size=reached[-1])
-    drawn = np.bincount(np.searchsorted(reached, places, side="right"), minlength=reached.size)
-    of_class = np.where(whole.class_counts > 0, drawn, 0.0)
-    left_out = np.flatnonzero((drawn == 0) & whole.class_counts.any(axis=0))
-    return grow(Sample(whole.columns, of_class), rules, rng), left_out
+def _add_votes(votes: NDArray[np.float64], one: Planted, *, hard: bool) -> None:
+    """What a tree says of the rows that it did not see."""
+    assert one.lines is not None
+    answers = np.concatenate([np.eye(votes.shape[1]), one.grown.lines])
+    if hard:
+        answers = np.eye(votes.shape[1])[answers.argmax(axis=1)]
+    votes[one.left_out] += answers[one.lines]
 
 
 COMMAND = Command(

@@ -1,102 +1,114 @@
-"""The best split of one node: every cut between neighbouring values of the drawn features."""
+"""The best cut of one node: between any two neighbouring bins that its rows lie in."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.criteria import Criterion
+from ml_core.criteria import Criterion, total_of
 
-# Class counts held at once while a node is searched (8 bytes each): the root of a large data set
-# is searched a few features at a time instead of in one array of rows x features x classes.
-_COUNTS_AT_ONCE = 1 << 22
+Rows = NDArray[np.intp]
 
 
-class Split(NamedTuple):
-    """Rows whose ``feature`` is at most ``threshold`` go left."""
+class Cut(NamedTuple):
+    """Rows whose code of ``feature`` is at most ``below`` go left; the next code is ``above``."""
 
     feature: int
-    threshold: float
+    below: int
+    above: int
+    score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What a tree grows from.
+class Sample(NamedTuple):
+    """What one tree grows from, as codes.
 
-    ``columns`` is X transposed, (n_features, n_rows), so that one feature is contiguous.
-    ``class_counts``, (n_classes, n_rows), says how often a row counts, in the line of its class.
+    ``columns`` (n_features, n_rows) are the codes and ``classes`` (n_rows,) the classes of all
+    rows. ``masses`` (n_rows,) are what rows weigh and ``counts`` as how many rows they count where
+    rows are counted; both are 0 for rows that this tree does not see. Masses of class c are
+    multiplied by ``scales[c]``, after they were added up.
     """
 
-    columns: NDArray[np.float64]
-    class_counts: NDArray[np.float64]
+    columns: NDArray[np.unsignedinteger]
+    classes: NDArray[np.unsignedinteger]
+    masses: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    scales: NDArray[np.float64]
+
+    def masses_of(self, rows: Rows) -> NDArray[np.float64]:
+        """The mass of each class among the rows: (n_classes,)."""
+        # float64 sums whole numbers exactly up to 2**53, which no sum of masses reaches.
+        sums = np.bincount(self.classes[rows], self.masses[rows], minlength=self.scales.size)
+        return self.scales * sums
 
 
-def best_split(
+class Least(NamedTuple):
+    """What must lie on each side of a cut: so many rows, as they are counted, and so much mass."""
+
+    rows: int
+    mass: float
+
+
+class _Bins(NamedTuple):
+    """A node's rows by the k bins of a feature that they lie in, in order."""
+
+    codes: NDArray[np.unsignedinteger]  # (k,)
+    masses: NDArray[np.float64]  # (n_classes, k), not yet scaled
+    counts: NDArray[np.int64]  # (k,)
+
+
+def best_cut(
     sample: Sample,
-    rows: NDArray[np.intp],
-    features: NDArray[np.intp],
+    rows: Rows,
+    features: Iterable[int],
+    wanted: int,
     criterion: Criterion,
-    min_samples_leaf: int,
-) -> Split | None:
-    """The split with the least impurity, or None if no cut leaves enough rows on both sides.
+    least: Least,
+) -> Cut | None:
+    """The cut of the highest score, or None if none leaves enough on both sides.
 
-    Of equally good splits the one whose feature comes first wins, then the lowest threshold.
-    Costs O(k m log m + k m C) for k features, m rows and C classes.
+    Looks at ``wanted`` features and goes on until one of them varies in the node, taking no more
+    from ``features`` than it looks at. Of equal cuts the one whose feature comes first wins, then
+    the lowest. Costs O(m log m + k C) for a feature, m rows in k bins and C classes.
     """
-    best, least = None, np.inf
-    for some in _blocks(features, rows.size * len(sample.class_counts)):
-        split, impurity = _best_of_block(sample, rows, some, criterion, min_samples_leaf)
-        if impurity < least:
-            best, least = split, impurity
+    best, varied = None, False
+    for looked, feature in enumerate(features, start=1):
+        bins = _bins(sample, rows, feature)
+        if bins.codes.size > 1:
+            varied = True
+            cut = _best_of(bins, sample.scales, feature, criterion, least)
+            if cut is not None and (best is None or cut.score > best.score):
+                best = cut
+        if looked >= wanted and varied:
+            break
     return best
 
 
-def _blocks(features: NDArray[np.intp], counts_per_feature: int) -> Iterator[NDArray[np.intp]]:
-    step = max(1, _COUNTS_AT_ONCE // counts_per_feature)
-    for start in range(0, features.size, step):
-        yield features[start : start + step]
+def _bins(sample: Sample, rows: Rows, feature: int) -> _Bins:
+    codes, place = np.unique(sample.columns[feature, rows], return_inverse=True)
+    n_classes, k = sample.scales.size, codes.size
+    cell = sample.classes[rows].astype(np.intp) * k + place
+    masses = np.bincount(cell, sample.masses[rows], minlength=n_classes * k).astype(np.float64)
+    counts = np.bincount(place, sample.counts[rows]).astype(np.int64)
+    return _Bins(codes, masses.reshape(n_classes, k), counts)
 
 
-def _best_of_block(
-    sample: Sample,
-    rows: NDArray[np.intp],
-    features: NDArray[np.intp],
+def _best_of(
+    bins: _Bins,
+    scales: NDArray[np.float64],
+    feature: int,
     criterion: Criterion,
-    min_samples_leaf: int,
-) -> tuple[Split, float]:
-    """Shapes: k features by m rows; after position j of a sorted line, j + 1 rows are left."""
-    lines = features[:, None]
-    sorted_rows = rows[sample.columns[lines, rows].argsort(axis=1)]
-    values = sample.columns[lines, sorted_rows]
-    running = sample.class_counts[:, sorted_rows].cumsum(axis=2)
-    left, everything = running[:, :, :-1], running[:, :, -1:]
-    right = everything - left
-    n_left, n_right = left.sum(axis=0), right.sum(axis=0)
-    allowed = values[:, :-1] < values[:, 1:]
-    if min_samples_leaf > 1:
-        allowed &= (n_left >= min_samples_leaf) & (n_right >= min_samples_leaf)
-    impurity = np.where(allowed, criterion(left, n_left) + criterion(right, n_right), np.inf)
-    line, cut = divmod(int(impurity.argmin()), rows.size - 1)
-    threshold = midpoint(float(values[line, cut]), float(values[line, cut + 1]))
-    return Split(int(features[line]), threshold), float(impurity[line, cut])
-
-
-def midpoint(low: float, high: float) -> float:
-    """A number t with low <= t < high, halfway if floats allow it.
-
-    Halves are added because low + high could overflow. Between neighbouring floats the sum rounds
-    to one of them: to ``high`` would send both values left, so ``low`` is taken instead.
-    """
-    middle = low / 2 + high / 2
-    return middle if low <= middle < high else low
-
-
-def first_that_varies(
-    sample: Sample, rows: NDArray[np.intp], draw: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """The first feature of ``draw`` that is not constant in the node, if there is one."""
-    values = sample.columns[draw[:, None], rows]
-    varying: NDArray[np.intp] = draw[values.min(axis=1) < values.max(axis=1)]
-    return varying[:1]
+    least: Least,
+) -> Cut | None:
+    """The k - 1 cuts: after position j the bins up to j lie left."""
+    running, reached = bins.masses.cumsum(axis=1), bins.counts.cumsum()
+    left, right = running[:, :-1], running[:, -1:] - running[:, :-1]
+    allowed = np.minimum(reached[:-1], reached[-1] - reached[:-1]) >= least.rows
+    left, right = scales[:, None] * left, scales[:, None] * right
+    if least.mass > 0.0:
+        allowed &= np.minimum(total_of(left), total_of(right)) >= least.mass
+    if not allowed.any():
+        return None
+    scores = criterion.score(left) + criterion.score(right)
+    at = int(np.where(allowed, scores, -np.inf).argmax())
+    return Cut(feature, int(bins.codes[at]), int(bins.codes[at + 1]), float(scores[at]))

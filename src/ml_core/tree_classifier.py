@@ -2,25 +2,41 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.base import Classifier
-from ml_core.criteria import CRITERIA, Criterion
-from ml_core.growing import Grown, Rules
-from ml_core.trees import LEAF, NODE_OF, Forest
+from ml_core.criteria import CRITERIA
+from ml_core.growing import UNLIMITED, Grown, Rules
+from ml_core.planting import Rows, weighed_rows
+from ml_core.trees import NODE_OF, Forest
 from ml_core.validation import (
     check_integer,
+    check_labels,
+    check_max_bins,
     check_number,
+    check_weights,
+    check_X,
+    feature_names,
     features_per_node,
 )
+from ml_core.weights import ClassWeight, check_class_weight
 
 MaxFeatures = str | int | float | None
 
 _INTEGER_TYPES = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _LABEL_TYPES = ("bool", "float64", "str", *_INTEGER_TYPES)
+
+
+class Learnt(NamedTuple):
+    """What a fit learns from: rows that count, the classes of their labels, rules, and names."""
+
+    rows: Rows
+    classes: NDArray[Any]
+    rules: Rules
+    names: list[str] | None
 
 
 class TreeClassifier(Classifier):
@@ -30,9 +46,12 @@ class TreeClassifier(Classifier):
     max_depth: int | None
     min_samples_split: int
     min_samples_leaf: int
+    min_weight_fraction_leaf: float
     max_features: MaxFeatures
     random_state: int | None
     ccp_alpha: float
+    max_bins: int | None
+    class_weight: ClassWeight
 
     feature_importances_: NDArray[np.float64]
     _forest: Forest
@@ -52,8 +71,8 @@ class TreeClassifier(Classifier):
         ValueError
             If X has NaN, infinity or other columns than `fit` saw.
         """
-        matrix = self._checked_as_in_fit(X)
-        return self._forest.predict_proba(matrix, hard=self._votes_are_hard())
+        matrix = self._checked_as_in_fit(X, keep_float32=True)
+        return self._shares_of(matrix)
 
     def permutation_importances(
         self,
@@ -86,7 +105,7 @@ class TreeClassifier(Classifier):
         check_integer("n_repeats", n_repeats, 1)
         check_integer("random_state", random_state, 0, optional=True)
         rng = np.random.default_rng(random_state)
-        rows, before = self._checked_as_in_fit(X), self.score(X, y)
+        rows, before = self._checked_as_in_fit(X, keep_float32=True), self.score(X, y)
         lost = np.empty((self.n_features_in_, n_repeats))
         for feature, repeat in np.ndindex(lost.shape):
             shuffled = rows.copy()
@@ -94,21 +113,34 @@ class TreeClassifier(Classifier):
             lost[feature, repeat] = before - self._accuracy(shuffled, y)
         return lost
 
-    def _accuracy(self, rows: NDArray[np.float64], y: ArrayLike) -> float:
-        shares = self._forest.predict_proba(rows, hard=self._votes_are_hard())
-        return float(np.mean(self.classes_[shares.argmax(axis=1)] == np.asarray(y)))
+    def _accuracy(self, rows: NDArray[Any], y: ArrayLike) -> float:
+        best = self._shares_of(rows).argmax(axis=1)
+        return float(np.mean(self.classes_[best] == np.asarray(y)))
+
+    def _shares_of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
+        return self._forest.predict_proba(rows)
 
     def _votes_are_hard(self) -> bool:
         return False
+
+    def _rows(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> Learnt:
+        """What `fit` was given, checked."""
+        names = feature_names(X)
+        matrix = check_X(X, keep_float32=True)
+        rules = self._rules(matrix.shape[1])
+        classes, labels = check_labels(y, len(matrix))
+        weights = None if sample_weight is None else check_weights(sample_weight, len(matrix))
+        return Learnt(weighed_rows(matrix, labels, weights), classes, rules, names)
 
     def _rules(self, n_features: int) -> Rules:
         self.check_params()
         return Rules(
             criterion=CRITERIA[self.criterion],
-            max_depth=math.inf if self.max_depth is None else int(self.max_depth),
-            min_samples_split=int(self.min_samples_split),
-            min_samples_leaf=int(self.min_samples_leaf),
+            max_depth=UNLIMITED if self.max_depth is None else min(self.max_depth, UNLIMITED),
+            min_samples_split=min(self.min_samples_split, UNLIMITED),
+            min_samples_leaf=min(self.min_samples_leaf, UNLIMITED),
             features_per_node=features_per_node(self.max_features, n_features),
+            min_weight_fraction_leaf=float(self.min_weight_fraction_leaf),
             ccp_alpha=float(self.ccp_alpha),
         )
 
@@ -120,15 +152,24 @@ class TreeClassifier(Classifier):
         check_integer("min_samples_leaf", self.min_samples_leaf, 1)
         check_integer("random_state", self.random_state, 0, optional=True)
         check_number("ccp_alpha", self.ccp_alpha, 0.0)
+        check_number("min_weight_fraction_leaf", self.min_weight_fraction_leaf, 0.0, 0.5)
+        check_max_bins(self.max_bins)
+        check_class_weight(self.class_weight, of_subsample=self._has_subsamples())
         features_per_node(self.max_features, 1)
 
-    def _learn(self, grown: Sequence[Grown], classes: NDArray[Any], n_features: int) -> None:
-        """Take over what `fit` found, all at once: a fit that fails leaves the old model whole."""
-        criterion = CRITERIA[self.criterion]
-        self.feature_importances_ = _mean_importances(grown, n_features, criterion)
-        self._forest = Forest.of([one.tree for one in grown])
-        self.classes_ = classes
-        self.n_features_in_ = n_features
+    def _learn(self, learnt: Learnt, grown: list[Grown]) -> None:
+        """Take over what `fit` found, all at once: a fit that fails leaves the old model whole.
+
+        Takes the trees out of the list, which would otherwise hold them a second time.
+        """
+        importances = mean_importances([one.decreases for one in grown])
+        parts = [(one.nodes, one.lines) for one in grown]
+        grown.clear()
+        self._forest = Forest.gathered(parts, learnt.classes.size)
+        self.feature_importances_ = importances
+        self.classes_ = learnt.classes
+        self.n_features_in_ = importances.size
+        self._learn_names(learnt.names)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         self._check_is_fitted()
@@ -157,30 +198,22 @@ class TreeClassifier(Classifier):
     def _n_trees(self) -> int:
         return 1
 
-
-def _mean_importances(
-    grown: Sequence[Grown], n_features: int, criterion: Criterion
-) -> NDArray[np.float64]:
-    """Mean over trees of each tree's importances, so that every tree has the same say."""
-    total = sum((importances(one, n_features, criterion) for one in grown), np.zeros(n_features))
-    return _normalised(total)
+    def _has_subsamples(self) -> bool:
+        return False
 
 
-def importances(grown: Grown, n_features: int, criterion: Criterion) -> NDArray[np.float64]:
-    """Per feature the impurity decrease of all its splits, scaled to sum 1 (0 without a split)."""
-    tree, counts = grown.tree, grown.masses.T
-    impurity = criterion(counts, counts.sum(axis=0))
-    inner = np.flatnonzero(tree.feature != LEAF)
-    decrease = impurity[inner] - impurity[tree.left[inner]] - impurity[tree.right[inner]]
-    # A split that gains nothing may round to just below 0.
-    decrease = np.maximum(decrease, 0.0)
-    return _normalised(np.bincount(tree.feature[inner], decrease, minlength=n_features))
+def mean_importances(decreases: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Mean over trees of each one's shares of the decrease: every tree has the same say."""
+    total = np.zeros(decreases[0].size)
+    for of_tree in decreases:
+        total += _shares(of_tree)
+    return _shares(total)
 
 
-def _normalised(shares: NDArray[Any]) -> NDArray[np.float64]:
-    # bincount counts in integers where there is nothing to weigh: a tree without a split.
-    total = shares.sum()
-    return shares / total if total > 0 else np.zeros(shares.size)
+def _shares(parts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scaled to sum 1; all 0 where there is nothing, as in a tree without a split."""
+    total = math.fsum(parts)
+    return parts / total if total > 0 else np.zeros(parts.size)
 
 
 def _restored_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:

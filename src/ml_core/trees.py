@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_core import prediction
+
 LEAF = -1
 
 # Numbers of type int32 count nodes and lines.
 MOST_NODES = 2**31 - 1
-
-# Row-and-tree pairs walked at once: large enough to hide NumPy's cost per call, small enough that
-# the working arrays stay in the processor's second-level cache.
-_PAIRS_AT_ONCE = 1 << 15
 
 # Leaves' shares add up to 1 but for the rounding of each of them.
 _ROUNDING = 1e-9
@@ -95,27 +93,6 @@ class Tree:
         return np.concatenate([left, left + np.int32(1)])
 
 
-def tree_of(
-    feature: NDArray[np.int32], threshold: NDArray[Any], left: NDArray[np.int32], masses: Shares
-) -> Tree:
-    """The tree whose nodes were reached by ``masses`` of the classes, (n_nodes, n_classes)."""
-    n_classes = masses.shape[1]
-    nodes = np.empty(feature.size, NODE_OF[threshold.dtype])
-    nodes["feature"], nodes["threshold"], nodes["left"] = feature, threshold, left
-    impure = np.flatnonzero((feature == LEAF) & ((masses > 0).sum(axis=1) > 1))
-    nodes["left"][feature == LEAF] = masses[feature == LEAF].argmax(axis=1)
-    nodes["left"][impure] = np.arange(n_classes, n_classes + impure.size)
-    return Tree(nodes, np.concatenate([np.eye(n_classes), _by_their_sum(masses[impure])]))
-
-
-def _by_their_sum(masses: Shares) -> Shares:
-    """Each line by its sum, added in the order of the classes."""
-    total = np.zeros(len(masses))
-    for of_class in masses.T:
-        total += of_class
-    return masses / total[:, None]
-
-
 @dataclass(frozen=True, eq=False)
 class Forest:
     """Many trees in one set of arrays.
@@ -132,24 +109,24 @@ class Forest:
     @classmethod
     def of(cls, trees: Sequence[Tree]) -> "Forest":
         """Raises ValueError for more nodes than int32 can count."""
-        return cls.gathered(list(trees))
+        n_classes = trees[0].shares.shape[1]
+        return cls.gathered([(tree.nodes, tree.shares[n_classes:]) for tree in trees], n_classes)
 
     @classmethod
-    def gathered(cls, trees: list[Tree]) -> "Forest":
-        """As `of`, but takes the trees out of the list, so that memory holds each only once."""
-        n_classes = trees[0].shares.shape[1]
-        roots = _starts([tree.n_nodes for tree in trees], 0)
-        first_lines = _starts([len(tree.shares) - n_classes for tree in trees], n_classes)
-        nodes = np.empty(roots[-1], trees[0].nodes.dtype)
+    def gathered(cls, parts: list[tuple[Nodes, Shares]], n_classes: int) -> "Forest":
+        """The forest of trees given as nodes and shares without those of pure leaves.
+
+        Takes them out of the list one by one, so that memory does not hold all trees twice.
+        """
+        roots = _starts([nodes.size for nodes, _ in parts], 0)
+        first_lines = _starts([len(lines) for _, lines in parts], n_classes)
+        nodes = np.empty(roots[-1], parts[0][0].dtype)
         shares = np.empty((first_lines[-1], n_classes))
         shares[:n_classes] = np.eye(n_classes)
-        for at in range(len(trees) - 1, -1, -1):
-            tree = trees.pop()
-            by_line = int(first_lines[at]) - n_classes
-            shares[first_lines[at] : first_lines[at + 1]] = tree.shares[n_classes:]
+        for at in range(len(parts) - 1, -1, -1):
             part = nodes[roots[at] : roots[at + 1]]
-            part[...] = tree.nodes
-            _move(part, int(roots[at]), by_line, n_classes)
+            part[...], shares[first_lines[at] : first_lines[at + 1]] = parts.pop()
+            _move(part, int(roots[at]), int(first_lines[at]) - n_classes, n_classes)
         return cls(nodes, shares, roots[:-1].astype(np.int32))
 
     def trees(self) -> tuple[Tree, ...]:
@@ -168,38 +145,19 @@ class Forest:
         return Tree(nodes, np.concatenate([self.shares[:n_classes], self.shares[first:last]]))
 
     def leaf_lines(self, X: NDArray[Any]) -> NDArray[np.int32]:
-        """The line of shares that each row ends at, for each tree: (n_rows, n_trees).
+        """The line of shares that each row ends at, for each tree: (n_rows, n_trees)."""
+        return prediction.leaf_lines(self.nodes, self.roots, X)
 
-        All pairs of row and tree go down level by level; those that reached a leaf drop out.
-        """
-        feature, threshold, left = (self.nodes[name] for name in ("feature", "threshold", "left"))
-        node = np.tile(self.roots.astype(np.intp), len(X))
-        row = np.repeat(np.arange(len(X)), self.roots.size)
-        moving = np.flatnonzero(feature[node] != LEAF)
-        while moving.size:
-            at = node[moving]
-            below = left[at] + (X[row[moving], feature[at]] > threshold[at])
-            node[moving] = below
-            moving = moving[feature[below] != LEAF]
-        lines: NDArray[np.int32] = left[node].reshape(len(X), self.roots.size)
-        return lines
-
-    def predict_proba(self, X: NDArray[Any], *, hard: bool = False) -> NDArray[np.float64]:
+    def predict_proba(
+        self, X: NDArray[Any], *, hard: bool = False, n_jobs: int | None = None
+    ) -> NDArray[np.float64]:
         """The mean over trees of the class shares in the leaf: (n_rows, n_classes).
 
         ``hard`` gives each tree one vote instead, for the first of its leaf's largest classes.
         """
-        answers = self.shares
-        if hard:
-            answers = np.eye(self.shares.shape[1])[self.shares.argmax(axis=1)]
-        total = np.zeros((len(X), self.shares.shape[1]))
-        step = max(1, _PAIRS_AT_ONCE // self.roots.size)
-        for start in range(0, len(X), step):
-            rows = slice(start, start + step)
-            for lines in self.leaf_lines(X[rows]).T:
-                total[rows] += answers[lines]
-        total /= self.roots.size
-        return total
+        return prediction.predict_proba(
+            self.nodes, self.roots, self.shares, X, hard=hard, n_jobs=n_jobs
+        )
 
     def check(self, n_features: int) -> None:
         """Refuse arrays that are not a forest; what passes can be walked safely.

@@ -1,6 +1,7 @@
 """What the estimators accept; refusals use scikit-learn's words, which people search for."""
 
 import math
+import sys
 import warnings
 from numbers import Integral, Real
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.conventions import DataConversionWarning, as_theirs
+
+_BINS = range(2, 65_536)
 
 
 def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
@@ -154,21 +157,6 @@ def _check_discrete(labels: NDArray[np.float64]) -> None:
         )
 
 
-def check_counts(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
-    """How often each row counts: whole numbers, not all 0; None counts every row once."""
-    if sample_weight is None:
-        return np.ones(n_rows)
-    counts = np.asarray(sample_weight, dtype=np.float64)
-    if counts.shape != (n_rows,):
-        raise ValueError(f"sample_weight.shape == {counts.shape}, expected ({n_rows},)!")
-    _check_finite(counts, "sample_weight")
-    if (counts < 0).any() or (counts != np.floor(counts)).any():
-        raise ValueError("sample_weight must be whole numbers of at least 0")
-    if not counts.any():
-        raise ValueError("sample_weight must contain at least one non-zero number")
-    return counts
-
-
 def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
     """How much each row counts: at least 0, not all 0; one number for all; None for 1."""
     weights = np.asarray(1.0 if sample_weight is None else sample_weight, dtype=np.float64)
@@ -201,17 +189,31 @@ def check_integer(name: str, value: object, minimum: int, *, optional: bool = Fa
         )
 
 
+def check_max_bins(max_bins: object) -> None:
+    if max_bins is None:
+        return
+    if not (isinstance(max_bins, Integral) and is_integer(max_bins) and int(max_bins) in _BINS):
+        raise ValueError(
+            f"max_bins must be an integer from 2 to {_BINS[-1]} or None, got {max_bins!r}"
+        )
+
+
 def check_flag(name: str, value: object) -> None:
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
-def check_number(name: str, value: object, minimum: float) -> None:
+def check_number(
+    name: str, value: object, minimum: float, maximum: float = sys.float_info.max
+) -> None:
     number = math.nan
     if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
         number = float(value)
-    if not minimum <= number < math.inf:
-        raise ValueError(f"{name} must be a finite number of at least {minimum}, got {value!r}")
+    if not minimum <= number <= maximum:
+        most = "" if maximum == sys.float_info.max else f" and at most {maximum}"
+        raise ValueError(
+            f"{name} must be a finite number of at least {minimum}{most}, got {value!r}"
+        )
 
 
 def features_per_node(max_features: object, n_features: int) -> int:

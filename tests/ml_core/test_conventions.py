@@ -49,7 +49,9 @@ def test_an_unknown_parameter_changes_nothing(model: Model) -> None:
 
 def test_repr_shows_the_parameters() -> None:
     shown = repr(DecisionTreeClassifier(max_depth=3))
-    assert shown.startswith("DecisionTreeClassifier(ccp_alpha=0.0, criterion='gini', max_depth=3,")
+    assert shown.startswith(
+        "DecisionTreeClassifier(ccp_alpha=0.0, class_weight=None, criterion='gini',"
+    )
 
 
 def test_fit_returns_the_estimator_and_leaves_its_inputs_alone(model: Model) -> None:

@@ -52,9 +52,9 @@ def test_a_weight_is_the_row_repeated() -> None:
     assert same_tree(weighted, repeated)
 
 
-@pytest.mark.parametrize("weight", [[0.5, 1], [-1, 1], [0, 0], [1], [np.nan, 1]])
-def test_a_weight_that_is_no_count_is_refused(weight: list[float]) -> None:
-    with pytest.raises(ValueError, match="sample_weight"):
+@pytest.mark.parametrize("weight", [[-1, 1], [0, 0], [1], [np.nan, 1], [np.inf, 1]])
+def test_a_weight_that_weighs_nothing_sensible_is_refused(weight: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
         DecisionTreeClassifier().fit([[1.0], [2.0]], [0, 1], sample_weight=weight)
 
 
@@ -140,6 +140,15 @@ def test_max_features_means_so_many_columns(max_features: MaxFeatures, expected:
         ("max_features", [1]),
         ("random_state", -1),
         ("random_state", "seed"),
+        ("max_bins", 1),
+        ("min_weight_fraction_leaf", 0.6),
+        ("min_weight_fraction_leaf", -0.1),
+        ("max_bins", 65_536),
+        ("max_bins", "many"),
+        ("max_bins", True),
+        ("class_weight", "subsample"),
+        ("class_weight", "balanced_subsample"),
+        ("class_weight", 2),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:

@@ -24,7 +24,7 @@ def every_pruning(tree: Tree, risk: Any, node: int = 0) -> Iterator[Option]:
 
 
 def risks(counts: Any, criterion: str) -> Any:
-    return CRITERIA[criterion](counts.T, counts.sum(axis=1)) / counts[0].sum()
+    return CRITERIA[criterion].impurity(counts.T) / counts[0].sum()
 
 
 @pytest.mark.parametrize("criterion", ["gini", "entropy"])

@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, random_forest
-from ml_core import trees as trees_module
-from ml_core.growing import Grown, grow
+from ml_core.draws import drawn_rows
 from ml_core.parallel import n_workers
-from ml_core.random_forest import grow_one
-from ml_core.splitting import Sample
+from ml_core.planting import Planted, plant, seeds_of
 from ml_core.trees import Forest
 from tests.ml_core.data import clouds
 
@@ -57,15 +55,13 @@ def test_the_forest_answers_with_the_mean_of_its_trees_shares() -> None:
     assert np.allclose(model.predict_proba(x), np.mean(shares, axis=0), rtol=0, atol=1e-14)
 
 
-def test_rows_are_answered_alike_alone_and_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_answered_alike_alone_and_together() -> None:
     x, y = clouds(90, 5)
     model = RandomForestClassifier(9, max_depth=4, random_state=0).fit(x, y)
     together = model.predict_proba(x)
     assert np.array_equal(
         together, np.concatenate([model.predict_proba(x[[i]]) for i in range(90)])
     )
-    monkeypatch.setattr(trees_module, "_PAIRS_AT_ONCE", 64)
-    assert np.array_equal(together, model.predict_proba(x))
     assert np.allclose(together.sum(axis=1), 1.0)
 
 
@@ -79,13 +75,11 @@ def test_without_chance_every_tree_is_the_decision_tree() -> None:
 
 
 def test_a_bootstrap_draws_as_many_rows_as_there_are_and_leaves_out_over_a_third() -> None:
-    x, y = clouds(400, 3)
-    model = RandomForestClassifier(40, random_state=0)
-    rules, sample = model._rules(n_features=3), Sample(x.T.copy(), np.eye(3)[y].T.copy())
-    seeds = np.random.SeedSequence(0).spawn(40)
-    left_out = [grow_one(sample, rules, True, seed)[1].size for seed in seeds]
+    bootstraps = [drawn_rows(seed, 400, 400, None) for seed in seeds_of(0, 40)]
+    assert {int(drawn.sum()) for drawn in bootstraps} == {400}
+    left_out = [np.mean(drawn == 0) for drawn in bootstraps]
     # (1 - 1/n)^n is about 1/e; the mean of 40 draws has a standard error near 0.0025.
-    assert np.mean(left_out) / 400 == pytest.approx(np.exp(-1), abs=0.01)
+    assert np.mean(left_out) == pytest.approx(np.exp(-1), abs=0.01)
 
 
 def test_features_are_drawn_evenly() -> None:
@@ -177,13 +171,13 @@ def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) ->
         raise CancelledError
 
     monkeypatch.delitem(sys.modules, "joblib", raising=False)
-    grown: list[Grown] = []
+    grown: list[Planted] = []
 
-    def counted(*args: Any) -> Grown:
-        grown.append(grow(*args))
+    def counted(*args: Any) -> Planted:
+        grown.append(plant(*args))
         return grown[-1]
 
-    monkeypatch.setattr(random_forest, "grow", counted)
+    monkeypatch.setattr(random_forest, "plant", counted)
     x, y = clouds(60, 4)
     with pytest.raises(CancelledError):
         RandomForestClassifier(400, n_jobs=2, random_state=0).fit(x, y, progress=cancel)
@@ -215,9 +209,9 @@ def test_rows_without_weight_are_not_out_of_the_bag() -> None:
     assert weighted == model.fit(x[:150], y[:150]).oob_score_
 
 
-@pytest.mark.parametrize("weight", [[0.5, 1], [-1, 1], [0, 0], [1], [np.nan, 1]])
-def test_a_weight_that_is_no_count_is_refused(weight: list[float]) -> None:
-    with pytest.raises(ValueError, match="sample_weight"):
+@pytest.mark.parametrize("weight", [[-1, 1], [0, 0], [1], [np.nan, 1], [np.inf, 1]])
+def test_a_weight_that_weighs_nothing_sensible_is_refused(weight: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
         RandomForestClassifier(2).fit([[1.0], [2.0]], [0, 1], sample_weight=weight)
 
 

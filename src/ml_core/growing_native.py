@@ -1,0 +1,110 @@
+"""Growing one tree in C: what `growing.grow` defines, bit for bit, and much sooner."""
+
+import ctypes
+from ctypes import c_double, c_int32, c_int64, c_uint64, c_void_p
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_core.coding import Coded
+from ml_core.growing import Grown, Rules, Weighing
+from ml_core.native import pointer
+from ml_core.trees import NODE_OF
+
+# A row's class and count have 16 bits each, its place 32, and sums of counts 32.
+MOST_CLASSES = MOST_COUNTED = 2**16 - 1
+MOST_ROWS = 2**32 - 1
+
+_POINTERS = (
+    *("by_column", "by_row", "starts", "low", "high"),
+    *("classes", "counts", "masses", "scales"),
+)
+_SIZES = (
+    *("n_rows", "n_features", "n_classes"),
+    *("max_depth", "min_samples_split", "min_samples_leaf", "features_per_node"),
+)
+_SWITCHES = ("code_bytes", "value_bytes", "entropy", "keep_masses", "mass_is_count", "unused")
+
+
+class _Task(ctypes.Structure):
+    """Laid out as ForestTask in native/forest.h."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in _POINTERS),
+        *((name, c_uint64) for name in ("seed", "position")),
+        ("min_weight_fraction_leaf", c_double),
+        *((name, c_int64) for name in _SIZES),
+        *((name, c_int32) for name in _SWITCHES),
+    )
+
+
+def can_grow(n_rows: int, n_classes: int) -> bool:
+    """Whether rows and classes are few enough for C."""
+    return n_classes <= MOST_CLASSES and n_rows <= MOST_ROWS
+
+
+def grow_in_c(
+    kernels: ctypes.CDLL,
+    data: Coded,
+    classes: NDArray[np.uint16],
+    weighing: Weighing,
+    rules: Rules,
+    seed: int,
+    position: int,
+) -> Grown:
+    """As `growing.grow`; raises MemoryError where there is not the memory for it."""
+    n_classes, n_features = weighing.n_classes, data.by_column.shape[0]
+    counts, masses, mass_is_count = _counts_and_masses(weighing)
+    arrays = (data.by_column, data.by_row, data.starts, data.low, data.high)
+    task = _Task(
+        *(_address(array) for array in (*arrays, classes, counts, masses, weighing.scales)),
+        *(seed, position, rules.min_weight_fraction_leaf),
+        *(data.by_row.shape[0], n_features, n_classes),
+        *(rules.max_depth, rules.min_samples_split, rules.min_samples_leaf),
+        rules.features_per_node,
+        *(data.by_column.itemsize, data.low.itemsize),
+        *(rules.criterion.name == "entropy", rules.keep_masses, mass_is_count),
+    )
+    kernels.forest_grow.restype = c_void_p
+    sizes = (c_int64 * 2)()
+    tree = c_void_p(kernels.forest_grow(ctypes.byref(task), sizes))
+    if not tree:
+        raise MemoryError("there is not enough memory to grow a tree")
+    try:
+        return _taken(kernels, tree, task, sizes[0], sizes[1], NODE_OF[data.low.dtype])
+    finally:
+        kernels.forest_free(tree)
+
+
+def _taken(
+    kernels: ctypes.CDLL,
+    tree: c_void_p,
+    task: _Task,
+    n_nodes: int,
+    n_lines: int,
+    node: np.dtype[np.void],
+) -> Grown:
+    nodes, lines = np.empty(n_nodes, node), np.empty((n_lines, task.n_classes))
+    decreases = np.empty(task.n_features)
+    masses = np.empty((n_nodes, task.n_classes)) if task.keep_masses else None
+    results = (pointer(array) for array in (nodes, lines, decreases, masses))
+    kernels.forest_take(tree, ctypes.byref(task), *results)
+    return Grown(nodes, lines, decreases, masses)
+
+
+def _counts_and_masses(
+    weighing: Weighing,
+) -> tuple[NDArray[np.int32] | None, NDArray[np.int64] | None, bool]:
+    """Counts if they have room in a row's word; otherwise masses, and whether those are counts."""
+    repeats = weighing.repeats
+    if repeats is None:
+        return None, weighing.masses, False
+    most = int(repeats.max())
+    if most <= MOST_COUNTED and most * repeats.size <= MOST_ROWS:
+        return repeats.astype(np.int32, copy=False), None, False
+    return None, repeats.astype(np.int64, copy=False), True
+
+
+def _address(array: NDArray[Any] | None) -> int | None:
+    return None if array is None else pointer(array).value

@@ -1,0 +1,95 @@
+/* What a tree grows from, and what growing it works on. */
+
+#ifndef FOREST_H
+#define FOREST_H
+
+#include <stdint.h>
+
+#include "forest_random.h"
+#include "forest_score.h"
+
+/* Laid out as Task in growing_native.py. What may be NULL is 1 throughout. */
+typedef struct {
+    const void *by_column;   /* codes (n_features, n_rows) */
+    const void *by_row;      /* the same codes (n_rows, n_features) */
+    const int64_t *starts;   /* (n_features + 1,) where each column's bins begin among all */
+    const void *low, *high;  /* the bins' smallest and largest values */
+    const uint16_t *classes; /* (n_rows,) */
+    const int32_t *counts;   /* (n_rows,) as how many rows each counts, at most 65,535; or NULL */
+    const int64_t *masses;   /* (n_rows,) where they are not the counts; or NULL */
+    const double *scales;    /* (n_classes,) or NULL */
+    uint64_t seed, position; /* of the draws */
+    double min_weight_fraction_leaf;
+    int64_t n_rows, n_features, n_classes;
+    int64_t max_depth, min_samples_split, min_samples_leaf, features_per_node;
+    int32_t code_bytes, value_bytes;
+    int32_t entropy, keep_masses;
+    int32_t mass_is_count; /* a row of mass w counts as w rows */
+    int32_t unused;
+} ForestTask;
+
+typedef struct {
+    double threshold;
+    int32_t feature;
+    int32_t left;
+} Node;
+
+/* A row that the tree sees, in one word: its place among the codes, its class and its count. */
+typedef uint64_t Entry;
+
+static inline Entry entry_of(int64_t row, uint16_t class, uint16_t count) {
+    return (uint64_t)row << 32 | (uint64_t)class << 16 | count;
+}
+static inline uint32_t row_of(Entry entry) { return (uint32_t)(entry >> 32); }
+static inline uint32_t class_of(uint64_t word) { return (word >> 16) & 0xFFFF; }
+static inline uint32_t count_of(uint64_t word) { return word & 0xFFFF; }
+
+typedef struct {
+    double score;
+    int64_t feature; /* -1 where there is no cut */
+    uint32_t below, above;
+} Cut;
+
+/* Codes of one feature, of 1, 2 or 4 bytes. */
+typedef struct {
+    const void *codes;
+    int32_t bytes;
+    int64_t n_bins;
+} Column;
+
+typedef struct {
+    const ForestTask *task;
+    Score score;
+    Draws draws;
+    int64_t *order; /* of the features, as the draws have left it */
+    Entry *entries, *spare;
+    int64_t n_entries;
+
+    /* A node's masses by class, and those on the sides of a cut while cuts are gone through. */
+    int64_t *masses, *left, *right;
+    int64_t count;
+    int64_t squares;   /* of the masses, where they are counts */
+    double least_mass; /* of the sides of a cut */
+
+    /* Tallies by bin and class, all 0 between searches, and a bit for each bin that has some. */
+    uint32_t *tallies;
+    uint64_t *occupied;
+    uint64_t *keys, *spare_keys;
+
+    /* The block: codes of the few rows under some node, in cache. */
+    void *block;
+    int64_t *block_masses;
+    uint32_t *values_of_ranks; /* where codes are wide: the code that a rank in the block stands for */
+    int64_t *ranks;            /* and how many ranks each feature has */
+    int64_t block_rows;
+    int32_t block_bytes;
+
+    Node *nodes;
+    int64_t n_nodes, most_nodes;
+    double *masses_of_nodes;
+    double *shares;
+    int64_t n_lines, most_lines;
+    double *decreases;
+} Grower;
+
+#endif
