@@ -99,7 +99,7 @@ CASES = [
     ),
     Case(
         "memory, 1,000,000 x 20, 100 trees",
-        {"kind": "memory", "rows": 10**6, "trees": 100},
+        {**forest("million", 100, 1_000_000, 2), "kind": "memory"},
         {"memory": Goal("≤ 350 MB", most=350 * MB)},
     ),
     Case("k-means, 1,000,000 x 16, k=8", blobs(10**6, 8, 1.0), {"fit": times(3)}),
