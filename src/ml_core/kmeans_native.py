@@ -226,8 +226,8 @@ class Seeding:
     def _candidates(self, totals: Floats, line: Floats) -> list[int]:
         # The centre chosen last is taken over in the pass for the next; only in the parts that
         # candidates are drawn from it must be known before.
-        parts = np.unique([place_of(totals, draw)[0] for draw in line])
-        self._seed(self._newest(), which=parts)
+        parts = sorted({place_of(totals, draw)[0] for draw in line})
+        self._seed(self._newest(), which=np.array(parts, dtype=np.int64))
         return [row_at(self._mass, totals, self._crew.n_rows, draw) for draw in line]
 
     def _mass(self, rows: slice) -> Floats:

@@ -2,8 +2,7 @@
 
 import csv
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Columns = dict[str, list[str]]
 Features = dict[str, list[float]]
@@ -13,8 +12,7 @@ class TableError(ValueError):
     """The file cannot be used; the message says why in one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """``left_out`` gives for each column that is no feature the reason."""
 
     features: Features
@@ -100,13 +98,14 @@ def _columns(path: str, reader: Any) -> Columns:
         twice = next(name for name in names if names.count(name) > 1)
         raise TableError(f"{path} has two columns named {twice!r}")
     rows: list[list[str]] = []
+    n_names = len(names)
     for row in reader:
-        if row and len(row) != len(names):
-            raise TableError(
-                f"{path}, line {reader.line_num}: {len(row)} cells, but {len(names)} column names"
-            )
-        if row:
+        if len(row) == n_names:
             rows.append(row)
+        elif row:
+            raise TableError(
+                f"{path}, line {reader.line_num}: {len(row)} cells, but {n_names} column names"
+            )
     if not rows:
         raise TableError(f"{path} has no rows below its column names")
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
@@ -123,11 +122,14 @@ def _labels(path: str, target: str, cells: list[str]) -> list[str] | list[float]
 def _numbers(cells: list[str]) -> list[float] | None:
     """All cells as finite numbers, or None."""
     try:
-        numbers = [float(cell) for cell in cells]
+        numbers = list(map(float, cells))
     except ValueError:
         return None
     # Python reads 1_000 as a number; in a data file it is more likely a code.
-    if any("_" in cell for cell in cells) or not all(map(math.isfinite, numbers)):
+    if "_" in "".join(cells):
+        return None
+    # A sum without NaN or infinity has met none; but finite numbers, too, may add up to infinity.
+    if not math.isfinite(sum(numbers)) and not all(map(math.isfinite, numbers)):
         return None
     return numbers
 

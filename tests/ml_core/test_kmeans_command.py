@@ -109,6 +109,11 @@ def test_clusters_without_rows_are_shown_and_not_warned_of(
         ("a,a\n1,2\n", "two columns named 'a'"),
         ("a,b\n1\n", "line 2: 1 cells, but 2 column names"),
         ("a\n1e200\n-1e200\n3\n", "too far apart to square their distances"),
+        # The sum of the column is infinite, but none of its cells is.
+        ("a\n1e308\n1e308\n0\n", "too far apart to square their distances"),
+        ("a\n1e309\n1\n0\n", "has no numeric column to cluster by"),
+        ("a\n1\nnan\n0\n", "has no numeric column to cluster by"),
+        ("a\n1\n1_0\n0\n", "has no numeric column to cluster by"),
     ],
 )
 def test_a_bad_table_is_one_clear_line(
