@@ -16,6 +16,7 @@ from ml_core.kmeans_reference import Floats, Rows
 from ml_core.kmeans_saved import restored_clustering
 from ml_core.kmeans_shared import check_spread, seeding_draws
 from ml_core.lloyd import Clustering, lloyd
+from ml_core.onnx import kmeans_to_onnx
 from ml_core.seeding import random_rows
 from ml_core.validation import (
     check_integer,
@@ -209,6 +210,21 @@ class KMeans(Estimator):
         self._check_is_fitted()
         names = [f"kmeans{label}" for label in range(len(self.cluster_centers_))]
         return np.array(names, dtype=object)
+
+    def to_onnx(self) -> bytes:
+        """The model for other runtimes, in the ONNX format: write it to a file as it is.
+
+        Its input ``X`` is (n_rows, n_features) of the centres' type. Its outputs are ``label``,
+        (n_rows,) int64, and ``distances``, (n_rows, n_clusters), as of `predict` and `transform`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        self._check_is_fitted()
+        names = getattr(self, "feature_names_in_", None)
+        return kmeans_to_onnx(self.cluster_centers_, feature_names=names)
 
     def check_params(self) -> None:
         check_integer("n_clusters", self.n_clusters, 1)

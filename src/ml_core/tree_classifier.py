@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml_core.base import Classifier
 from ml_core.criteria import CRITERIA
 from ml_core.growing import UNLIMITED, Grown, Rules
+from ml_core.onnx import forest_to_onnx
 from ml_core.planting import Rows, weighed_rows
 from ml_core.trees import NODE_OF, Forest
 from ml_core.validation import (
@@ -73,6 +74,30 @@ class TreeClassifier(Classifier):
         """
         matrix = self._checked_as_in_fit(X, keep_float32=True)
         return self._shares_of(matrix)
+
+    def to_onnx(self) -> bytes:
+        """The model for other runtimes, in the ONNX format: write it to a file as it is.
+
+        Its input ``X`` is (n_rows, n_features) float32. Its outputs are ``label``, (n_rows,) int64
+        (0 for False, 1 for True) or text, and ``probabilities``, (n_rows, n_classes) float32.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If a class does not fit in int64, or the model is larger than 2 GiB.
+        """
+        self._check_is_fitted()
+        return forest_to_onnx(
+            self._forest.nodes,
+            self._forest.roots,
+            self._forest.shares,
+            self.classes_,
+            self.n_features_in_,
+            hard=self._votes_are_hard(),
+            feature_names=getattr(self, "feature_names_in_", None),
+        )
 
     def permutation_importances(
         self,

@@ -1,0 +1,6 @@
+"""Models for other runtimes, in the ONNX format, written without any library."""
+
+from ml_core.onnx.clustering import kmeans_to_onnx
+from ml_core.onnx.forest import forest_to_onnx
+
+__all__ = ["forest_to_onnx", "kmeans_to_onnx"]
