@@ -41,7 +41,7 @@ def has_spellings(column: ColumnProfile) -> bool:
         texts is not None
         and texts.looks_like in (None, "bool")
         and 2 <= (column.distinct or 0) <= MOST_SPELLINGS
-        and sum(value.count for value in column.top) >= 2 * len(column.top)
+        and 0 < 2 * len(column.top) <= sum(value.count for value in column.top)
     )
 
 

@@ -220,11 +220,14 @@ class Known:
         return np.where(self._is_edge(values), high, self._up_to[after]), high
 
     def up_to(self, values: Values) -> Shares:
-        low, high = self.bounds(values)
-        return low + (high - low) * self._way(values)
+        return self._straight(*self.bounds(values), values)
 
     def below(self, values: Values) -> Shares:
-        low, high = self.bounds_below(values)
+        return self._straight(*self.bounds_below(values), values)
+
+    def _straight(self, low: Shares, high: Shares, values: Values) -> Shares:
+        if len(self._edges) < 2:
+            return low
         return low + (high - low) * self._way(values)
 
     def _is_edge(self, values: Values) -> NDArray[np.bool_]:
@@ -233,10 +236,13 @@ class Known:
         return found
 
     def _way(self, values: Values) -> Shares:
-        """How far each is from the edge before to the next, 0 to 1."""
+        """How far each is from the edge before to the next, 0 to 1; half way if that is no way."""
+        after = np.searchsorted(self._edges, values, side="right").clip(1, len(self._edges) - 1)
         halves = self._edges.astype(float) / 2  # Twice the greatest float is none.
-        places = np.arange(len(halves), dtype=float)
-        found: Shares = np.interp(values.astype(float) / 2, halves, places) % 1
+        width = halves[after] - halves[after - 1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            way = (values.astype(float) / 2 - halves[after - 1]) / width
+        found: Shares = np.where(width > 0, way, 0.5).clip(0, 1)
         return found
 
 

@@ -18,12 +18,12 @@ MOST_ROWS = 1 << 24
 
 
 def stride_of(rows: int, most: int = MOST_ROWS) -> int:
-    """Each which row is looked at: no more than `most` are."""
+    """Of how many rows one is looked at, so that they are about `most`."""
     return max(1, -(-rows // most))
 
 
 class Gathered:
-    """One column: counts of every row, values (of text: hashes) of every `stride`-th."""
+    """One column: counts of every row, values (of text: hashes) of one row in `stride`."""
 
     def __init__(self, stride: int) -> None:
         self.nulls = self.nan = self.infinite = 0

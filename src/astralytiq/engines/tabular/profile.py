@@ -5,7 +5,7 @@
     stored = asdict(found)          # JSON as it is: no NaN, no infinity, times as ISO 8601 text
     restored(stored) == found       # back again, for `drift` and `quality`
 
-Figures are exact up to 16.8 million rows. Beyond, `estimated` is true and every k-th row is looked
+Figures are exact up to 16.8 million rows. Beyond, `estimated` is true and one row in k is looked
 at; rows, nulls, NaN, infinities, min and max stay exact. The same content gives the same profile.
 """
 

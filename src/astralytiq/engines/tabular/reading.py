@@ -58,11 +58,12 @@ class Part:
         return len(self.cells)
 
     def each(self, stride: int) -> "Part":
-        """Every `stride`-th row of the table, of those that are in this part."""
+        """One row of `stride`, drawn by its number: each k-th would follow what recurs in data."""
         if stride == 1:
             return self
-        rows = np.arange(-self.start % stride, len(self), stride)
-        return Part(self.field, self.start, self.cells.take(rows))
+        numbers = np.arange(self.start, self.start + len(self), dtype=np.uint64)
+        drawn = hashing.mixed(numbers) % np.uint64(stride) == 0
+        return Part(self.field, self.start, self.cells.take(np.flatnonzero(drawn)))
 
     @property
     def nulls(self) -> int:
@@ -124,8 +125,8 @@ class Part:
 
     @cached_property
     def row_hashes(self) -> Words:
-        """One for each row, nulls too."""
-        if not self.nulls:
+        """One for each row, nulls too. Nested values have none: all rows are alike."""
+        if not self.nulls and self.field.kind != "other":
             return self.hashes
         every = np.full(len(self), hashing.NULL, dtype=np.uint64)
         if self.field.kind != "other":

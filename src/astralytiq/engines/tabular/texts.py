@@ -77,13 +77,19 @@ def reads_as(texts: Cells, meaning: str) -> NDArray[np.bool_]:
     return flags(pc.match_substring_regex(texts, f"^(?:{MEANINGS[meaning]})$"))
 
 
-def guess(texts: Cells) -> str | None:
-    """Of trimmed texts: what a sample of them reads as."""
+def sample_of(part: Part) -> NDArray[Any]:
+    """Which of its words some rows have, spread over the part."""
+    places = part.encoded[1]
+    rows = np.linspace(0, len(places) - 1, min(SAMPLE, len(places))).astype(np.int64)
+    words: NDArray[Any] = places[rows]
+    return words
+
+
+def guess(sample: Cells) -> str | None:
+    """Of trimmed texts: what they read as."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    places = np.unique(np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(np.int64))
-    sample = texts.take(places)
     sample = sample.filter(pc.not_equal(sample, pa.scalar("")))
     if len(sample) == 0:
         return None
@@ -114,17 +120,17 @@ class Gatherer:
         bare = trimmed(words)
         self.padded += int(counts[flags(pc.not_equal(bare, words))].sum())
         self.blank += int(counts[is_empty(bare)].sum())
-        self._match(bare, counts)
+        self._match(part, bare)
 
-    def _match(self, bare: Cells, counts: NDArray[np.int64]) -> None:
+    def _match(self, part: Part, bare: Cells) -> None:
         import pyarrow.compute as pc
 
         if not self._guessed:
-            self._meaning, self._guessed = guess(bare), True
+            self._meaning, self._guessed = guess(bare.take(sample_of(part))), True
         if self._meaning == "number" and flags(pc.match_substring_regex(bare, CODE)).any():
             self._meaning = None
         if self._meaning:
-            self._matches += int(counts[reads_as(bare, self._meaning)].sum())
+            self._matches += int(part.counts[reads_as(bare, self._meaning)].sum())
 
     def found(self) -> Texts | None:
         if not self.texts:
