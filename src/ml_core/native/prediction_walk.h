@@ -12,7 +12,7 @@ static void NAMED(walk)(const NODE *nodes, const NUMBER *rows, int64_t stride, s
                         int64_t n_walks) {
     while (n_walks) {
         int64_t still_inner = 0;
-#pragma clang loop unroll_count(4)
+#pragma clang loop unroll_count(8)
         for (int64_t i = 0; i < n_walks; i++) {
             const uint32_t slot = walks->slot[i];
             const NODE *node = nodes + walks->node[i];
