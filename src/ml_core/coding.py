@@ -91,10 +91,22 @@ def _bins(X: Values, column: int, max_bins: int | None, weights: NDArray[np.int6
     if max_bins is None or begin.size <= max_bins:
         low = ordered[begin]
         return _Bins(low, low, begin, order)
-    cuts = ordered[_places(max_bins, len(X), None if weights is None else weights[order])]
-    begin = np.unique(np.searchsorted(ordered, cuts, side="left"))
-    begin = begin if begin[0] == 0 else np.append(0, begin)
+    begin = _shared_out(ordered, max_bins, None if weights is None else weights[order])
     return _Bins(ordered[begin], ordered[np.append(begin[1:], len(X)) - 1], begin, order)
+
+
+def _shared_out(
+    ordered: Values, n_bins: int, weights: NDArray[np.int64] | None
+) -> NDArray[np.intp]:
+    """The places in order at which bins of about equally many rows begin."""
+    cuts = np.append(ordered[0], ordered[_places(n_bins, len(ordered), weights)])
+    # A value that would fill several bins lies in one, and ends it: so no more bins than asked for.
+    filling = cuts[1:][cuts[1:] == cuts[:-1]]
+    begin = np.union1d(
+        np.searchsorted(ordered, cuts, side="left"),
+        np.searchsorted(ordered, filling, side="right"),
+    )
+    return begin[begin < len(ordered)]
 
 
 def _places(

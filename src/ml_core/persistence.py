@@ -38,6 +38,7 @@ VERSION = 2
 
 _PREFIX = struct.Struct("<8sII32s")
 _ALIGNMENT = 8
+_PAIRS = "pairs"
 
 # By the name of an array the types that it may have; where there are two, it is written in its own.
 Types = dict[str, tuple[str, ...]]
@@ -141,6 +142,9 @@ def _restored_names(saved: object, n_features: int) -> list[str]:
 def _plain(name: str, value: object) -> object:
     if isinstance(value, np.ndarray | list | tuple) and np.asarray(value).dtype.kind in "fiu":
         return np.asarray(value).tolist()
+    if isinstance(value, Mapping):
+        # The keys are labels, of which JSON would make text.
+        return {_PAIRS: [[_plain(name, part) for part in pair] for pair in value.items()]}
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is None or isinstance(plain, bool | int | float | str):
         return plain
@@ -221,7 +225,18 @@ def _new_estimator(header: Mapping[str, Any]) -> tuple[Estimator, Types]:
     # A file from before there was some parameter lacks it; the default does what was done then.
     if not isinstance(params, dict) or not set(params) <= set(estimator.get_params()):
         raise ValueError(f"the model's parameters are not those of {name}")
-    return estimator.set_params(**params), types
+    return estimator.set_params(**{key: _unpaired(params[key]) for key in params}), types
+
+
+def _unpaired(value: object) -> object:
+    if not isinstance(value, dict) or not isinstance(value.get(_PAIRS), list):
+        return value
+    pairs = value[_PAIRS]
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise ValueError("the model's parameters hold pairs that are none")
+    if not all(isinstance(key, bool | int | float | str) for key, _ in pairs):
+        raise ValueError("the model's parameters name labels that are none")
+    return dict(pairs)
 
 
 def _unpacked(entries: object, types: Types, payload: bytes) -> dict[str, NDArray[Any]]:

@@ -292,11 +292,16 @@ def test_another_number_of_trees_than_the_parameters_say_is_refused(params: Head
         {"criterion": {}},
         {"max_features": [1]},
         {"random_state": 1.5},
+        {"class_weight": {"pairs": [1]}},
+        {"class_weight": {"pairs": [[[0], 1]]}},
+        {"class_weight": {"pairs": [[0, "heavy"]]}},
+        {"class_weight": {"0": [1]}},
+        {"max_bins": [255]},
         {"fit": 1},
     ],
 )
 def test_forged_parameters_are_refused(params: Header) -> None:
-    with pytest.raises(ValueError, match=r"must be|parameters"):
+    with pytest.raises(ValueError, match=r"must be|must hold|parameters"):
         loads(forged(lambda header: header["params"].update(params)))
 
 

@@ -1,5 +1,6 @@
 """Every split is the best there is."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree
-from ml_core.criteria import CRITERIA
+from ml_core.criteria import CRITERIA, log2
 from ml_core.growing import midpoint
-from tests.ml_core.data import Matrix, clouds
+from tests.ml_core.data import Matrix, clouds, counts_of_nodes
 
 Rows = NDArray[np.intp]
 
@@ -132,3 +133,53 @@ def test_impurities_agree_with_the_papers_formulas() -> None:
     entropy, gini = (CRITERIA[name].impurity(counts) / 14 for name in ("entropy", "gini"))
     assert entropy == pytest.approx(0.940, abs=5e-4)
     assert gini == pytest.approx(1 - (9 / 14) ** 2 - (5 / 14) ** 2)
+
+
+def test_log2_is_as_exact_as_the_library() -> None:
+    rng = np.random.default_rng(0)
+    near_one = 1.0 + rng.uniform(-0.5, 1.0, size=2000)
+    numbers = np.concatenate([near_one, np.exp(rng.uniform(-700, 700, size=2000)), [5e-324, 1.0]])
+    exact = np.array([math.log2(x) for x in numbers])
+    assert np.abs(log2(numbers) - exact).max() <= 1e-15 * np.maximum(np.abs(exact), 1.0).max()
+    assert np.allclose(log2(numbers), exact, rtol=5e-15, atol=1e-15)
+    assert log2(np.array([0.5, 1.0, 2.0, 1024.0])).tolist() == [-1.0, 0.0, 1.0, 10.0]
+
+
+@pytest.mark.parametrize("criterion", ["gini", "entropy"])
+def test_a_split_of_weighed_rows_is_the_brute_force_optimum(criterion: str) -> None:
+    x, y = clouds(70, 3)
+    weights = np.random.default_rng(5).exponential(size=70)
+    model = DecisionTreeClassifier(criterion=criterion, class_weight={0: 3, 1: 1, 2: 0.4})
+    tree, masses = model.fit(x, y, weights).tree_, weights * np.array([3, 1, 0.4])[y]
+
+    def left_over(rows: Rows, goes_left: NDArray[np.bool_]) -> float:
+        both = (rows[goes_left], rows[~goes_left])
+        sides = [np.bincount(y[side], masses[side]).astype(np.float64) for side in both]
+        impurity = CRITERIA[criterion].impurity
+        return math.fsum(float(impurity(side[side > 0])) for side in sides)
+
+    for node, rows in rows_of_inner_nodes(tree, x):
+        found = left_over(rows, x[rows, tree.feature[node]] <= tree.threshold[node])
+        columns = (x[rows, feature] for feature in range(3))
+        every = [left_over(rows, c <= cut) for c in columns for cut in np.unique(c)[:-1]]
+        assert found == pytest.approx(min(every), abs=1e-9)
+
+
+@pytest.mark.parametrize("max_bins", [2, 5, 20])
+def test_bins_let_no_row_cross_its_threshold(max_bins: int) -> None:
+    x, y = clouds(300, 4)
+    for kind in (np.float32, np.float64):
+        model = DecisionTreeClassifier(max_bins=max_bins).fit(x.astype(kind), y)
+        assert model.tree_.threshold.dtype == kind
+        leaves = counts_of_nodes(model.tree_, x.astype(kind), y)[model.tree_.feature < 0]
+        at = np.flatnonzero(model.tree_.feature < 0)
+        assert np.array_equal(model.tree_.shares_of(at), leaves / leaves.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("low", [1.0, 0.0, 1e-45, -1e-45, 3e38, -1.0])
+def test_adjacent_float32_are_told_apart(low: float) -> None:
+    rows = np.array([[low], [0.0]], dtype=np.float32)
+    rows[1, 0] = np.nextafter(rows[0, 0], np.float32(np.inf))
+    model = DecisionTreeClassifier().fit(rows, ["low", "high"])
+    assert model.tree_.threshold.dtype == np.float32
+    assert model.predict(rows).tolist() == ["low", "high"]
