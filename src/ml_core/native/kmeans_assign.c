@@ -188,19 +188,38 @@ int32_t kmeans_cluster_sums(const struct kmeans_rows *rows, struct kmeans_work *
     return 0;
 }
 
+/* Adds the values of LANES columns, or the squares of their deviations, row by row. */
+ALWAYS_INLINE void add_columns(const struct kmeans_rows *rows, int64_t start, int64_t stop,
+                               int64_t f, const double *means, double *sums) {
+    const Vector mean = means ? load(means + f) : all_lanes(0.0);
+    Vector sum = load(sums + f);
+    for (int64_t row = start; row < stop; row++) {
+        const Vector deviation = load_values(rows, row, f) - mean;
+        sum += means ? deviation * deviation : deviation;
+    }
+    store(sums + f, sum);
+}
+
+static void add_column(const struct kmeans_rows *rows, int64_t start, int64_t stop, int64_t f,
+                       const double *means, double *sums) {
+    for (int64_t row = start; row < stop; row++) {
+        const double deviation = value_of(rows, row, f) - (means ? means[f] : 0.0);
+        sums[f] += means ? deviation * deviation : deviation;
+    }
+}
+
 /* For each part and column the sum of its values or, given means, of its squared deviations. */
 int32_t kmeans_column_sums(const struct kmeans_rows *rows, struct kmeans_work *work,
                            const double *means, double *sums) {
-    const int64_t n_features = rows->n_features;
     struct part part;
     while (take_part(rows, work, &part)) {
-        double *sum = sums + part.number * n_features;
-        for (int64_t row = part.start; row < part.stop; row++) {
-            for (int64_t f = 0; f < n_features; f++) {
-                const double value = value_of(rows, row, f);
-                const double deviation = means ? value - means[f] : value;
-                sum[f] += means ? deviation * deviation : deviation;
-            }
+        double *of_part = sums + part.number * rows->n_features;
+        for (int64_t start = part.start; start < part.stop; start += TILE) {
+            const int64_t stop = least(start + TILE, part.stop);
+            int64_t f = 0;
+            for (; f + LANES <= rows->n_features; f += LANES)
+                add_columns(rows, start, stop, f, means, of_part);
+            for (; f < rows->n_features; f++) add_column(rows, start, stop, f, means, of_part);
         }
     }
     return 0;

@@ -33,52 +33,55 @@ struct desk {
     int64_t open[TILE + ROWS_AT_ONCE];
 };
 
-/* Lists the rows that some centre may be nearer to; all others keep what they have. */
-ALWAYS_INLINE int64_t list_open(const struct kmeans_seeding *seeding, int64_t start,
-                                int64_t count, struct desk *desk) {
+/* Lists the rows that some centre may be nearer to. */
+static int64_t list_open(const struct kmeans_seeding *seeding, int64_t start, int64_t count,
+                         int64_t *open) {
     const double *closest = seeding->closest + start, *bounds = seeding->bounds;
     const int32_t *nearest = seeding->nearest + start;
-    const int64_t width = desk->beside.n_vectors * LANES;
-    double *left = desk->left;
     int64_t n_open = 0;
     for (int64_t i = 0; i < count; i++) {
-        desk->open[n_open] = i;
+        open[n_open] = i;
         n_open += !(closest[i] <= bounds[nearest[i]]);
-        for (int64_t lane = 0; lane < width; lane += LANES)
-            store(left + i * width + lane, all_lanes(closest[i]));
     }
     return n_open;
 }
 
-/* Scattered rows are waited for one by one unless they are asked for in time. Where many are open
-   it takes less time to open all: those are read in a line, as the processor foresees. */
-static int64_t fetch_open(const struct kmeans_rows *rows, int64_t start, int64_t count,
-                          int64_t n_open, struct desk *desk) {
-    if (n_open > count / MANY) {
-        for (int64_t i = 0; i < count; i++) desk->open[i] = i;
-        return count;
-    }
+/* Rows that are not open keep what they have, whatever is chosen. */
+static void keep(const double *closest, int64_t count, int64_t width, double *left) {
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t lane = 0; lane < width; lane += LANES)
+            store(left + i * width + lane, all_lanes(closest[i]));
+}
+
+/* Scattered rows are waited for one by one unless they are asked for in time. */
+static void fetch_open(const struct kmeans_rows *rows, int64_t start, const int64_t *open,
+                       int64_t n_open) {
     const int64_t n_bytes = rows->n_features * (rows->is_float32 ? 4 : 8);
     const char *values = (const char *)rows->values + start * n_bytes;
     for (int64_t at = 0; at < n_open; at++)
         for (int64_t byte = 0; byte < n_bytes; byte += CACHE_LINE)
-            __builtin_prefetch(values + desk->open[at] * n_bytes + byte);
-    return n_open;
+            __builtin_prefetch(values + open[at] * n_bytes + byte);
 }
 
-static void settle(struct kmeans_seeding *seeding, int64_t row, double *left, int64_t width) {
-    double closest = seeding->closest[row];
-    if (left[0] < closest) {
-        seeding->closest[row] = closest = left[0];
-        seeding->nearest[row] = seeding->label;
+/* Of a row whose distances to all centres are in `left`: takes the centre chosen last over, and
+   leaves the least of each distance and what the row has now. */
+ALWAYS_INLINE void settle(double *closest, int32_t *nearest, int32_t label, double *left,
+                          int64_t width) {
+    if (left[0] < *closest) {
+        *closest = left[0];
+        *nearest = label;
     }
+    const Vector at_most = all_lanes(*closest);
     for (int64_t lane = 0; lane < width; lane += LANES)
-        store(left + lane, smaller(load(left + lane), all_lanes(closest)));
+        store(left + lane, smaller(load(left + lane), at_most));
 }
 
 static void measure_open(const struct kmeans_rows *rows, struct kmeans_seeding *seeding,
                          int64_t start, int64_t n_open, struct desk *desk) {
     const int64_t width = desk->beside.n_vectors * LANES, n_features = rows->n_features;
+    double *closest = seeding->closest + start;
+    int32_t *nearest = seeding->nearest + start;
+    const int32_t label = seeding->label;
     /* The last few are filled up with the last one. */
     for (int64_t i = n_open; i % ROWS_AT_ONCE; i++) desk->open[i] = desk->open[n_open - 1];
     for (int64_t at = 0; at < n_open; at += ROWS_AT_ONCE) {
@@ -90,9 +93,26 @@ static void measure_open(const struct kmeans_rows *rows, struct kmeans_seeding *
             left[r] = desk->left + i * width;
         }
         measure(&desk->beside, values, n_features, left);
-        for (int r = 0; r < ROWS_AT_ONCE; r++)
-            settle(seeding, start + desk->open[at + r], left[r], width);
+        for (int r = 0; r < ROWS_AT_ONCE; r++) {
+            const int64_t i = desk->open[at + r];
+            settle(closest + i, nearest + i, label, left[r], width);
+        }
     }
+}
+
+/* Where many rows are open it takes less time to open all: those are read in a line, as the
+   processor foresees. */
+static void measure_tile(const struct kmeans_rows *rows, struct kmeans_seeding *seeding,
+                         int64_t start, int64_t count, struct desk *desk) {
+    int64_t n_open = list_open(seeding, start, count, desk->open);
+    if (n_open > count / MANY) {
+        n_open = count;
+        for (int64_t i = 0; i < count; i++) desk->open[i] = i;
+    } else {
+        fetch_open(rows, start, desk->open, n_open);
+        keep(seeding->closest + start, count, desk->beside.n_vectors * LANES, desk->left);
+    }
+    measure_open(rows, seeding, start, n_open, desk);
 }
 
 static void add_left(const struct kmeans_rows *rows, int64_t start, int64_t count,
@@ -111,9 +131,7 @@ static void seed_part(const struct kmeans_rows *rows, struct kmeans_seeding *see
     memset(totals, 0, (size_t)(desk->beside.n_vectors * LANES) * sizeof(double));
     for (int64_t start = part->start; start < part->stop; start += TILE) {
         const int64_t count = least(TILE, part->stop - start);
-        int64_t n_open = list_open(seeding, start, count, desk);
-        n_open = fetch_open(rows, start, count, n_open, desk);
-        measure_open(rows, seeding, start, n_open, desk);
+        measure_tile(rows, seeding, start, count, desk);
         add_left(rows, start, count, desk, totals);
     }
     memcpy(seeding->totals + part->number * seeding->n_centres, totals,
