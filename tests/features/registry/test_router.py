@@ -13,6 +13,7 @@ from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database, utc_now
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.features.registry import serving
 from astralytiq.features.registry.models import ModelVersion, Stage
 from tests.conftest import SignIn
 
