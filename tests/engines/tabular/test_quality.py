@@ -233,3 +233,10 @@ def test_faults_are_found_in_a_table_that_is_read_in_parts(make: Make) -> None:
         np.flatnonzero(words == "Open")[:10] + 1
     ).tolist()
     assert [one.row for one in found.rules[0].examples] == list(range(rows - 4, rows + 1))
+
+
+def test_many_columns_with_faults_are_measured(make: Make) -> None:
+    cells = pa.array([*["open", "shut"] * 20, "Open", None])
+    found = measure(make, {f"column {number}": cells for number in range(1000)})
+    assert len(part(found, "completeness").faults) == 1000
+    assert part(found, "consistency").failed == 1000

@@ -6,7 +6,7 @@ how many were checked, how many failed, and shows the first ten.
 # ruff: noqa: PLC0415 - pyarrow takes 0.2 s and 50 MB: only those who touch data pay for it
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -82,12 +82,19 @@ def fault(
 
 def run(table: Table, checks: Sequence[Check]) -> None:
     """Each column that has checks is read once."""
-    for target in table.fields:
-        own = [check for check in checks if check.column == target.name]
-        if own:
-            for (part,) in table.parts([target]):
-                for check in own:
-                    check.add(part)
+    of_column: dict[str, list[Check]] = {}
+    for check in checks:
+        of_column.setdefault(check.column, []).append(check)
+    for part in parts_of(table, [one for one in table.fields if one.name in of_column]):
+        for check in of_column[part.field.name]:
+            check.add(part)
+
+
+def parts_of(table: Table, fields: Sequence[Field]) -> Iterator[Part]:
+    """Of each of the columns, its parts in their order."""
+    for block in table.blocks(fields):
+        for parts in table.parts(block):
+            yield from parts
 
 
 def shown(value: Any) -> Any:
@@ -223,11 +230,10 @@ def repeats(table: Table, fields: Sequence[Field], *, nulls: bool) -> tuple[int,
     """
     words = np.zeros(table.rows, dtype=np.uint64)
     there = np.ones(table.rows, dtype=np.bool_)
-    for target in fields:
-        for (part,) in table.parts([target]):
-            span = slice(part.start, part.start + len(part))
-            words[span] += of_cells(part)
-            there[span] &= nulls | part.valid
+    for part in parts_of(table, fields):
+        span = slice(part.start, part.start + len(part))
+        words[span] += of_cells(part)
+        there[span] &= nulls | part.valid
     ordered = np.sort(words[there])
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     checked = len(ordered)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checks import MOST_EXAMPLES, Example, Fault, Mask, fault, shown
-from .profile import ColumnProfile, TableProfile
+from .profile import LONGEST_TOP, ColumnProfile, TableProfile
 from .reading import TIMES, Part, Table
 
 MOST_SPELLINGS = 1000
@@ -61,7 +61,10 @@ def rare_spellings(table: Table, column: ColumnProfile) -> list[str]:
 
 
 def words_of(table: Table, column: ColumnProfile) -> Counter[str]:
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = Counter({value.value: value.count for value in column.top})
+    if len(counts) == column.distinct and column.texts and column.texts.longest <= LONGEST_TOP:
+        return counts
+    counts.clear()
     field = table.field(column.name)
     assert field is not None
     for (part,) in table.parts([field]):

@@ -30,10 +30,12 @@ class Gathered:
         self.low: Any = None
         self.high: Any = None
         self.texts = Gatherer()
+        self.first: Part | None = None
         self._stride = stride
         self._kept: list[NDArray[Any]] = []
 
     def add(self, part: Part) -> None:
+        self.first = self.first or part
         self.nulls += part.nulls
         if part.field.kind in ("text", "bytes"):
             if part.field.kind == "text":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from . import gathering, histograms
 from .gathering import Gathered, RowHashes
 from .histograms import POINTS, QUANTILES, Distribution, Histogram, Runs
-from .reading import NUMBERS, ORDERED, TIMES, Field, Table
+from .reading import NUMBERS, ORDERED, TIMES, Field, Part, Table
 from .texts import Texts
 
 __all__ = ["ColumnProfile", "TableProfile", "Value", "asdict", "profile", "restored"]
@@ -283,17 +284,24 @@ def top_of(kept: Kept) -> list[Value]:
 
 
 def texts_of(kept: Kept, hashes: list[int]) -> dict[int, str]:
-    """The texts behind hashes, read again from where they come first."""
+    """The texts behind hashes, read again from where they come first: mostly in the first part."""
     places = kept.gathered.first_places(np.sort(np.array(hashes, dtype=np.uint64)))
     left = sorted((number, place, word) for word, (number, place) in places.items())
     words: dict[int, str] = {}
-    for number, (part,) in enumerate(kept.table.parts([kept.field])):
+    for number, part in enumerate(parts_again(kept)):
         while left and left[0][0] == number:
             _, place, word = left.pop(0)
             words[word] = part.each(kept.detail.stride).present[place].as_py()[:LONGEST_TOP]
         if not left:
             break
     return words
+
+
+def parts_again(kept: Kept) -> Iterator[Part]:
+    if kept.gathered.first:
+        yield kept.gathered.first
+    for (part,) in islice(kept.table.parts([kept.field]), 1, None):
+        yield part
 
 
 def restored(stored: Mapping[str, Any]) -> TableProfile:

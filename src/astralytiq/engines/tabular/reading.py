@@ -146,6 +146,7 @@ class Table:
         self.rows: int = self.metadata.num_rows
         schema = self._file.schema_arrow
         self.fields = [field_of(field, place) for place, field in enumerate(schema)]
+        self._named = {field.name: field for field in self.fields}
 
     def __enter__(self) -> "Table":
         return self
@@ -154,13 +155,14 @@ class Table:
         self._file.close()
 
     def field(self, name: str) -> Field | None:
-        return next((field for field in self.fields if field.name == name), None)
+        return self._named.get(name)
 
-    def blocks(self) -> Iterator[list[Field]]:
-        """Columns to be read together: one by one, but many at once where rows are few."""
+    def blocks(self, fields: Sequence[Field] | None = None) -> Iterator[list[Field]]:
+        """Columns (all) to be read together: one by one, but many at once where rows are few."""
+        wanted = self.fields if fields is None else fields
         size = max(1, BLOCK_CELLS // max(1, self.rows))
-        for start in range(0, len(self.fields), size):
-            yield self.fields[start : start + size]
+        for start in range(0, len(wanted), size):
+            yield list(wanted[start : start + size])
 
     def parts(self, fields: Sequence[Field], batch_rows: int | None = None) -> Iterator[list[Part]]:
         """Those columns in successive rows, from the first to the last."""
