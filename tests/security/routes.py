@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
     "compare/{other_id}": Kind.shared,
     "data/{record_id}": Kind.shared,
     "datasets/{dataset_id}": Kind.shared,
+    "compare/{other}": Kind.part,
     "models/{name}": Kind.shared,
     "versions/{version}": Kind.part,
 }
@@ -83,6 +84,7 @@ ABSENT = {"integer": "987654", "string": "absent"}
 BODIES: Mapping[tuple[str, str], Any] = {
     ("put", f"{API}/projects/{{project_id}}/members/{{user_id}}"): {"role": "viewer"},
     ("put", f"{API}/secrets/{{name}}"): {"value": "s"},
+    ("put", f"{API}/datasets/{{dataset_id}}/rules"): {"rules": []},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/stage"): {"stage": "production"},
     ("post", f"{API}/models/{{name}}/predict"): {"records": [{"length": 1.0, "width": 0}]},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"): {
@@ -238,6 +240,7 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "rejects/{reject_id}": str(reject),
         "compare/{other_id}": run["run_id"],
         "data/{record_id}": str(record),
+        "compare/{other}": "1",
         "datasets/{dataset_id}": str((await upload(owner.client)).json()["id"]),
         "models/{name}": "flowers",
         "versions/{version}": "1",

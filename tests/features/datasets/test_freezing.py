@@ -48,7 +48,7 @@ async def test_a_set_is_building_until_its_job_has_frozen_it(
     (listed,) = (await analyst.get("/api/v1/datasets")).json()
     assert (listed["status"], listed["version"], listed["rows"]) == ("ready", 1, 60)
     assert listed["size_mb"] > 0
-    assert (listed["quality_score"], listed["project_id"]) == (None, None)
+    assert (listed["quality_score"], listed["project_id"]) == (100.0, None)
 
 
 async def test_a_version_says_where_it_came_from_and_leads_back_to_each_record(

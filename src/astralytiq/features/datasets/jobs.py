@@ -1,5 +1,6 @@
-"""Background work of the data-set room: freezing records into a version."""
+"""Background work of the data-set room: freezing records into a version, and measuring it."""
 
+import asyncio
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +12,7 @@ from astralytiq.core.jobs import JobCancelled, LeaseLost, ending, job
 from astralytiq.core.security import Actor
 from astralytiq.features.ingestion import service as ingestion
 
-from . import service, tables
+from . import measuring, service, tables
 from .models import DatasetVersion
 
 
@@ -48,10 +49,16 @@ async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> Data
     async with database.reading() as session:
         written = await tables.from_records(work, session, source, key)
         run_ids = await ingestion.runs_behind(session, source)
+    async with database.reading() as session:
+        demands = await measuring.demands_of(session, dataset_id)
+    measured = await asyncio.to_thread(measuring.at_once, work.resources.storage, written, demands)
     origin = {"kind": "records", "source": source, "run_ids": run_ids}
 
     async def store(session: AsyncSession) -> DatasetVersion:
-        return await service.add_version(session, actor, dataset_id, written, origin, job_id)
+        version = await service.add_version(session, actor, dataset_id, written, origin, job_id)
+        dataset = await service.get(session, dataset_id)
+        await measuring.settle(session, actor, dataset, version, measured)
+        return version
 
     try:
         return await work.step(store, progress=0.95)
@@ -63,3 +70,29 @@ async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> Data
 @ending("datasets.freeze")
 async def give_up(session: AsyncSession, arguments: dict[str, Any]) -> None:
     await service.mark_failed(session, arguments["dataset_id"])
+
+
+@job(measuring.JOB)
+async def measure(work: Work, *, version_id: int) -> dict[str, Any]:
+    """By the rules of now, so that it may run any number of times."""
+    database, storage = work.resources.database, work.resources.storage
+    async with database.reading() as session:
+        dataset, version = await service.origin_of(session, version_id)
+        demands = await measuring.demands_of(session, dataset.id)
+        row = await measuring.row_of(session, version)
+
+    def report(done: float) -> None:
+        work.report(0.9 * done, "measuring")
+
+    known = row.profile if row else None
+    await asyncio.to_thread(tables.path_of, storage, version)  # Says what is missing.
+    measured = await asyncio.to_thread(
+        measuring.measure, storage, version.storage_key, demands, version.created_at, known, report
+    )
+
+    async def store(session: AsyncSession) -> None:
+        dataset, version = await service.origin_of(session, version_id)
+        await measuring.keep(session, dataset, version, measured)
+
+    await work.step(store, progress=0.95)
+    return {"dataset": version.reference, "quality_score": measured.score}

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from astralytiq.core.db import Entity, Versioned
@@ -55,6 +55,10 @@ class Dataset(Versioned):
     rows: Mapped[int | None] = mapped_column(BigInteger)
     columns: Mapped[int | None]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # Of the newest version: 0 to 100, None while it is not measured, or if nothing can be.
+    quality_score: Mapped[float | None] = mapped_column(Float)
+    # What its owner demands of each version: schemas.RuleBody as JSON.
+    rules: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'"))
     # A deleted set is hidden; models that were trained on it can still be traced back to it.
     deleted_at: Mapped[datetime | None]
 
@@ -83,3 +87,14 @@ class DatasetVersion(Entity):
     def reference(self) -> str:
         """How a version is named everywhere: "7@2"."""
         return f"{self.dataset_id}@{self.number}"
+
+
+class DatasetProfile(Entity):
+    """What was found in a version: measured when it is stored, again when its rules change."""
+
+    __tablename__ = "dataset_profiles"
+
+    version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"), unique=True)
+    profile: Mapped[dict[str, Any]]  # engines.tabular.profile.TableProfile
+    quality: Mapped[dict[str, Any]]  # engines.tabular.quality.Quality, and what became of the rules
+    score: Mapped[float | None] = mapped_column(Float)

@@ -1,9 +1,10 @@
 """HTTP doors of the data-set room."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import File, Form, Query, Request, Response, UploadFile
+from fastapi import File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 
 from astralytiq.core.jobs import Job
@@ -21,13 +22,20 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import service, tables, uploads
+from . import measuring, service, tables, uploads
 from .models import Dataset, DatasetVersion
 from .schemas import (
+    ColumnRead,
+    Comparison,
     DatasetCreate,
     DatasetRead,
     Name,
     Preview,
+    ProfileRead,
+    QualityRead,
+    RulesBody,
+    RulesRead,
+    SchemaRead,
     Uploaded,
     VersionAsked,
     VersionCreate,
@@ -171,6 +179,75 @@ async def preview_dataset(
     async with house.database.reading() as session:
         found = await service.get_version(session, dataset_id, version)
     return await service.preview(house, found, limit)
+
+
+@router.get("/{dataset_id}/schema")
+async def read_schema(
+    session: Session, actor: Reader, dataset_id: Id, version: Number = None
+) -> SchemaRead:
+    found = await service.get_version(session, dataset_id, version)
+    return SchemaRead(
+        dataset_id=dataset_id,
+        version=found.number,
+        reference=found.reference,
+        content_hash=found.content_hash,
+        rows=found.rows,
+        columns=[ColumnRead(**column) for column in found.schema],
+    )
+
+
+@router.get("/{dataset_id}/profile")
+async def read_profile(
+    session: Session, actor: Reader, dataset_id: Id, version: Number = None
+) -> ProfileRead:
+    return await measuring.profile(session, await service.get_version(session, dataset_id, version))
+
+
+@router.get("/{dataset_id}/quality")
+async def read_quality(
+    session: Session, actor: Reader, dataset_id: Id, version: Number = None
+) -> QualityRead:
+    return await measuring.quality(session, await service.get_version(session, dataset_id, version))
+
+
+@router.get("/{dataset_id}/compare/{other}")
+async def compare_versions(
+    session: Session,
+    actor: Reader,
+    dataset_id: Id,
+    other: Annotated[str, Path(max_length=40, description="the version before: 2, or 7@2")],
+    version: Number = None,
+) -> Comparison:
+    after = await service.get_version(session, dataset_id, version)
+    reference = other if "@" in other else f"{dataset_id}@{other}"
+    before = await service.resolve(session, reference, ("path", "other"))
+    return await measuring.compare(session, before, after)
+
+
+@router.get("/{dataset_id}/rules")
+async def read_rules(
+    response: Response, session: Session, actor: Reader, dataset_id: Id
+) -> RulesRead:
+    dataset = await service.get(session, dataset_id)
+    mark(response, dataset)
+    return RulesRead.model_validate({"dataset_id": dataset.id, "rules": dataset.rules})
+
+
+@router.put("/{dataset_id}/rules")
+async def put_rules(
+    request: Request,
+    response: Response,
+    house: House,
+    actor: Writer,
+    dataset_id: Id,
+    body: RulesBody,
+) -> RulesRead:
+    dataset, job_id = await measuring.put_rules(
+        house, actor, dataset_id, body.rules, partial(refuse_stale, request)
+    )
+    mark(response, dataset)
+    found = {"dataset_id": dataset.id, "rules": dataset.rules, "job_id": job_id}
+    return RulesRead.model_validate(found)
 
 
 @router.get("/{dataset_id}/download", response_class=FileResponse, responses=FILE)

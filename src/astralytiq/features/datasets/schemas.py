@@ -1,7 +1,7 @@
 """What the data-set doors take in and give out."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,7 +40,9 @@ class DatasetRead(Answer):
     size_mb: float | None = Field(description="of the newest version's Parquet file")
     rows: int | None
     columns: int | None
-    quality_score: float | None = Field(None, description="null: quality is not measured yet")
+    quality_score: float | None = Field(
+        None, description="0 to 100, of the newest version; null: it is not measured yet"
+    )
     project_id: int | None = None
     owner_id: int
     version: int = Field(validation_alias="current", description="newest version; 0: none yet")
@@ -103,3 +105,91 @@ class Uploaded(Answer):
     rows: int
     date_range: DateRangeRead | None
     message: str
+
+
+# Profile and quality ----------------------------------------------------------------------------
+
+Bound = Annotated[float, Field(allow_inf_nan=False)] | Annotated[str, Field(max_length=64)]
+ColumnName = Annotated[str, Field(min_length=1, max_length=500, pattern=NO_NUL)]
+Allowed = bool | int | Bound | Annotated[str, Field(max_length=1000, pattern=NO_NUL)]
+
+
+class RuleBody(Body):
+    """What every version must hold. No value passes all of them but `not_null`."""
+
+    kind: Literal["not_null", "unique", "range", "regex", "in", "foreign"]
+    column: ColumnName
+    columns: Annotated[list[ColumnName], Field(max_length=50)] = Field(
+        [], description="unique: further columns of the key"
+    )
+    low: Bound | None = Field(None, description="range: a number, or a time in ISO 8601")
+    high: Bound | None = None
+    pattern: Annotated[str | None, Field(max_length=1000, pattern=NO_NUL)] = Field(
+        None, description="regex (RE2): the whole text must match"
+    )
+    values: Annotated[list[Allowed], Field(max_length=10_000)] = Field(
+        [], description="in: all that may be"
+    )
+    dataset: Annotated[str | None, Field(max_length=40, pattern=r"^\d{1,18}(@\d{1,9})?$")] = Field(
+        None, description="foreign: '7@2', or '7' for its newest version"
+    )
+    key: ColumnName | None = Field(None, description="foreign: the column there")
+
+
+class RulesBody(Body):
+    rules: Annotated[list[RuleBody], Field(max_length=200)]
+
+
+class RulesRead(Answer):
+    dataset_id: int
+    rules: list[RuleBody]
+    job_id: str | None = Field(None, description="the job that measures the newest version by them")
+
+
+class SchemaRead(Answer):
+    dataset_id: int
+    version: int
+    reference: str
+    content_hash: str
+    rows: int
+    columns: list[ColumnRead]
+
+
+class ProfileRead(Answer):
+    dataset_id: int
+    version: int
+    rows: int
+    repeated_rows: int | None = Field(description="equal to an earlier row in every column")
+    estimated: bool = Field(description="every k-th row was looked at")
+    measured_at: datetime
+    columns: list[dict[str, Any]] = Field(
+        description="name, type, kind, nulls, distinct, min, max, mean, std, quantiles, histogram, "
+        "top, texts …; what makes no sense for a kind is null"
+    )
+
+
+class QualityRead(Answer):
+    dataset_id: int
+    version: int
+    score: float | None = Field(description="0 to 100: the mean of the parts that have one")
+    as_of: str
+    rows: int
+    measured_at: datetime
+    parts: list[dict[str, Any]] = Field(
+        description="name, score, weight, checked, failed, note, and faults with the rows behind it"
+    )
+    rules: list[dict[str, Any]] = Field(
+        description="each rule, whether it passed, and the rows that do not; or why it could not "
+        "be applied"
+    )
+
+
+class Comparison(Answer):
+    before: str
+    after: str
+    rows_before: int
+    rows_after: int
+    verdict: str = Field(description="none, moderate or major: the worst of its columns")
+    columns: list[dict[str, Any]] = Field(
+        description="column, kind, verdict, types before and after, psi, ks with its bounds, shares"
+    )

@@ -78,13 +78,15 @@ async def get_version(
     return (await session.scalars(query)).one()
 
 
-async def resolve(session: AsyncSession, reference: int | str) -> DatasetVersion:
+async def resolve(
+    session: AsyncSession, reference: int | str, loc: tuple[str, ...] = ("body", "dataset_id")
+) -> DatasetVersion:
     """The version that "7@2" names; "7" or 7 means the newest of data set 7."""
     dataset_id, at, number = str(reference).partition("@")
     parts = [dataset_id, number] if at else [dataset_id]
     if not all(part.isascii() and part.isdigit() and len(part) < DIGITS for part in parts):
         words = f"{reference!r} names no data set: write '7@2', or '7' for its newest version."
-        raise Invalid(words, faults=(Fault(("body", "dataset_id"), words),))
+        raise Invalid(words, faults=(Fault(loc, words),))
     return await get_version(session, int(dataset_id), int(number) if at else None)
 
 

@@ -19,7 +19,7 @@ from astralytiq.core.security import Actor
 from astralytiq.engines.tabular import formats, parquet
 from astralytiq.engines.tabular.columns import OtherKind
 
-from . import service, tables
+from . import measuring, service, tables
 from .models import Dataset, DatasetType, DatasetVersion
 from .schemas import DateRangeRead, Uploaded
 from .tables import Sent
@@ -40,6 +40,7 @@ async def upload(
         async with resources.database.reading() as session:
             await service.refuse_taken(session, actor, name)
     sent = await received(resources, file, label)
+    measured = await measured_at_once(resources, sent, measuring.NONE)
 
     async def store(session: AsyncSession) -> Made:
         chosen = name or await free_name(session, owner, PurePosixPath(label).stem)
@@ -48,7 +49,7 @@ async def upload(
         session.add(dataset)
         await session.flush()  # The version needs the new id.
         audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", filename=label)
-        return dataset, await add(session, actor, dataset.id, sent, label)
+        return dataset, await add(session, actor, dataset, sent, label, measured)
 
     with kept_if_stored(resources, sent):
         return await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
@@ -60,10 +61,13 @@ async def upload_version(
     """The next version of a set that is there."""
     label = plain_name(filename)
     sent = await received(resources, file, label)
+    async with resources.database.reading() as session:
+        demands = await measuring.demands_of(session, dataset_id)
+    measured = await measured_at_once(resources, sent, demands)
 
     async def store(session: AsyncSession) -> Made:
         dataset = await service.get_own(session, actor, dataset_id)  # Meanwhile it may have gone.
-        return dataset, await add(session, actor, dataset_id, sent, label)
+        return dataset, await add(session, actor, dataset, sent, label, measured)
 
     with kept_if_stored(resources, sent):
         return await resources.database.write(store)
@@ -85,8 +89,19 @@ def original_key(key: str, label: str) -> str:
     return f"{key}.sent{suffix}" if suffix == ".parquet" else f"{key}{suffix}"
 
 
+async def measured_at_once(
+    resources: Resources, sent: Sent, demands: measuring.Demands
+) -> measuring.Measured | None:
+    return await asyncio.to_thread(measuring.at_once, resources.storage, sent.written, demands)
+
+
 async def add(
-    session: AsyncSession, actor: Actor, dataset_id: int, sent: Sent, label: str
+    session: AsyncSession,
+    actor: Actor,
+    dataset: Dataset,
+    sent: Sent,
+    label: str,
+    measured: measuring.Measured | None,
 ) -> DatasetVersion:
     origin: dict[str, Any] = {
         "kind": "upload",
@@ -95,7 +110,9 @@ async def add(
         "size": sent.original.size,
         "sha256": sent.original.sha256,
     }
-    return await service.add_version(session, actor, dataset_id, sent.written, origin)
+    version = await service.add_version(session, actor, dataset.id, sent.written, origin)
+    await measuring.settle(session, actor, dataset, version, measured)
+    return version
 
 
 @contextmanager
