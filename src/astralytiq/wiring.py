@@ -70,7 +70,7 @@ def routers() -> tuple[APIRouter, ...]:
     from astralytiq.features.projects.router import router as projects
     from astralytiq.features.registry.router import router as registry
     from astralytiq.features.tasks.router import router as tasks
-    from astralytiq.features.training.router import router as training
+    from astralytiq.features.training import router as training
 
     return (
         monitoring.router,
@@ -87,7 +87,8 @@ def routers() -> tuple[APIRouter, ...]:
         ingestion.served,
         datasets.router,
         datasets.ml,
-        training,
+        training.router,
+        training.models,
         registry,
         predictions.models,
         predictions.predictions,

@@ -8,6 +8,7 @@ import numpy as np
 from astralytiq.core.db import new_id
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
+from astralytiq.engines.models import environment
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import completed
 from astralytiq.features.datasets import uploads as datasets
@@ -53,7 +54,7 @@ def forest(
         task="classification",
         params=completed(ALGORITHMS["random_forest"], PARAMS),
         metrics=found.metrics,
-        evaluation={"confusion_matrix": found.confusion},
+        evaluation={"confusion_matrix": found.confusion, "test_size": 0.25},
         features=[{"name": "length", "type": "float64"}, {"name": "width", "type": "int64"}],
         target="species",
         classes=adapter.classes(model),
@@ -63,6 +64,7 @@ def forest(
         storage_key=stored.key,
         sha256=stored.sha256,
         size_bytes=stored.size,
+        environment=environment.here(),
         mlflow_run_id="run-of-mlflow",
         job_id=job_id,
     )

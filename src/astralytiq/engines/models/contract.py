@@ -15,6 +15,10 @@ class BadTraining(Exception):
     """No model can be trained so. The message says why and what to do."""
 
 
+class NoOnnx(Exception):
+    """This model has no form in ONNX. The message says why."""
+
+
 @dataclass(frozen=True)
 class Parameter:
     """A parameter of an algorithm, and what it may be: `kinds` are names of JSON types."""
@@ -90,6 +94,9 @@ class Adapter(Protocol):
 
     def load(self, content: bytes) -> Any:
         """The model of these bytes; raises ValueError for any that `save` did not give."""
+
+    def to_onnx(self, model: Any) -> bytes:
+        """The model for other runtimes; raises NoOnnx."""
 
 
 def faults_of(algorithm: Algorithm, params: dict[str, Any]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from .contract import (
     BadTraining,
     Evaluation,
     Label,
+    NoOnnx,
     Predictions,
     Progress,
     completed,
@@ -73,3 +74,9 @@ class TreeAdapter:
         if not isinstance(model, CLASSES[self.algorithm.name]):
             raise ValueError(f"The file holds no {self.algorithm.name}.")
         return model
+
+    def to_onnx(self, model: TreeModel) -> bytes:
+        try:
+            return model.to_onnx()
+        except ValueError as error:
+            raise NoOnnx(str(error)) from None

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Float, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from astralytiq.core.db import Entity, Versioned
+from astralytiq.core.db import Entity, Json, Versioned
 
 
 class Stage(StrEnum):
@@ -64,6 +64,8 @@ class ModelVersion(Entity):
     storage_key: Mapped[str]
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    # {astralytiq, python, system, kernels, packages}; None of versions from before it was kept.
+    environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
     mlflow_run_id: Mapped[str | None]
     job_id: Mapped[str] = mapped_column(unique=True)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))

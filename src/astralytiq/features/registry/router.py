@@ -1,14 +1,16 @@
 """HTTP doors of the model registry."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Path, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import (
+    House,
     PageAsked,
     Session,
+    charged_to,
     describe_page,
     mark,
     needs,
@@ -17,6 +19,7 @@ from astralytiq.core.web import (
 )
 
 from . import promoting, service
+from .exporting import ModelFormat, export
 from .schemas import ModelRead, StageChange, VersionRead
 
 router = room("/models", "models")
@@ -24,6 +27,8 @@ router = room("/models", "models")
 Reader = Annotated[Actor, needs("models:read")]
 Writer = Annotated[Actor, needs("models:write")]
 Number = Annotated[Id, Path(alias="version")]
+BYTES = "application/octet-stream"
+FILE: dict[int | str, dict[str, Any]] = {200: {"content": {BYTES: {}}}}
 
 
 @router.get("")
@@ -80,3 +85,18 @@ async def change_stage(
     version = await promoting.change_stage(session, actor, model, number, body.stage)
     mark(response, model)
     return service.describe(model, version)
+
+
+@router.get("/{name}/versions/{version}/export", responses=FILE, response_class=Response)
+@charged_to("expensive")
+async def export_version(
+    house: House,
+    actor: Reader,
+    name: str,
+    number: Number,
+    form: Annotated[ModelFormat, Query(alias="format")] = ModelFormat.onnx,
+) -> Response:
+    found = await export(house, actor, name, number, form)
+    disposition = f'attachment; filename="{found.filename}"'
+    headers = {"Content-Disposition": disposition}
+    return Response(found.content, media_type=BYTES, headers=headers)

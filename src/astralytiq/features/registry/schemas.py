@@ -62,6 +62,9 @@ class VersionRead(Answer):
     code_version: str
     sha256: str = Field(description="of the model file")
     size_bytes: int
+    environment: dict[str, Any] | None = Field(
+        description="what it was trained on: versions, system, kernels; null of old versions"
+    )
     mlflow_run_id: str | None
     job_id: str
     created_at: datetime

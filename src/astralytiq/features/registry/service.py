@@ -41,6 +41,7 @@ class Trained:
     storage_key: str
     sha256: str
     size_bytes: int
+    environment: dict[str, Any] | None
     mlflow_run_id: str | None
     job_id: str
 

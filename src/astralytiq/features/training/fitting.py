@@ -3,6 +3,7 @@
 It blocks for as long as the training takes, and imports NumPy: jobs.py runs it in a thread.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from astralytiq.core.errors import Invalid
 from astralytiq.core.executor import Work
 from astralytiq.core.storage import Stored
+from astralytiq.engines.models import environment
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
-from astralytiq.engines.models.contract import BadTraining, Evaluation, completed
-from astralytiq.engines.models.splitting import stratified
+from astralytiq.engines.models.contract import Adapter, BadTraining, Evaluation, completed
+from astralytiq.engines.models.splitting import Rows, stratified
 from astralytiq.features.registry.service import Trained
 
 from .plan import Plan, Source
@@ -24,8 +26,20 @@ if TYPE_CHECKING:
 MOST_CLASSES = 1_000  # More are no classes but a measure or a name; each costs a column of rows.
 
 
-def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
-    """Blocks for as long as the training takes: runs in a thread."""
+@dataclass(frozen=True)
+class Fitted:
+    """A model, and the numbers of the rows that it was trained on and will be tested with."""
+
+    adapter: Adapter
+    model: Any
+    features: NDArray[np.float64]
+    target: NDArray[Any]
+    rows: Rows
+    tests: Rows
+
+
+def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
+    """The same plan, table and code give the same model, byte for byte."""
     refuse_gaps(table)
     features, target = matrix_of(table, plan.features), labels_of(table, plan.target)
     adapter = adapter_of(plan.algorithm)
@@ -38,16 +52,29 @@ def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
         model = adapter.train(features[rows], target[rows], plan.params, plan.seed, progress)
     except BadTraining as error:
         raise Invalid(str(error)) from None
+    return Fitted(adapter, model, features, target, rows, tests)
+
+
+def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
+    """Blocks for as long as the training takes: runs in a thread."""
+    found = fitted(work, plan, table)
+    adapter, model, tests = found.adapter, found.model, found.tests
     work.report(0.87, "evaluating", f"{len(tests)} rows")
-    found = adapter.evaluate(model, features[tests], target[tests])
+    judged = adapter.evaluate(model, found.features[tests], found.target[tests])
     importances = dict(zip(plan.features, adapter.importances(model), strict=True))
-    counts = {"train_rows": len(rows), "test_rows": len(tests), "test_size": plan.test_size}
+    counts = {"train_rows": len(found.rows), "test_rows": len(tests), "test_size": plan.test_size}
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
     stored = work.resources.storage.put(key, adapter.save(model))
     return described(
-        plan, source, stored, found, {**counts, "importances": importances}, work.claim.id
+        plan, source, stored, judged, {**counts, "importances": importances}, work.claim.id
     )
+
+
+def trained_again(work: Work, plan: Plan, table: "pa.Table") -> bytes:
+    """The file that this training would store. Blocks."""
+    found = fitted(work, plan, table)
+    return found.adapter.save(found.model)
 
 
 def described(
@@ -74,6 +101,7 @@ def described(
         storage_key=stored.key,
         sha256=stored.sha256,
         size_bytes=stored.size,
+        environment=environment.here(),
         mlflow_run_id=None,
         job_id=job_id,
     )

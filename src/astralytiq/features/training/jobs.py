@@ -18,6 +18,7 @@ from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.service import Trained
 
+from . import reproducing
 from .plan import Plan, Source
 
 if TYPE_CHECKING:
@@ -118,3 +119,8 @@ def track(
         job_id=trained.job_id,
         artifacts={"model/model.bin": content},
     )  # fmt: skip
+
+
+@job(reproducing.JOB)
+async def reproduce(work: Work, *, model_name: str, number: int) -> dict[str, Any]:
+    return await reproducing.reproduced(work, model_name, number)

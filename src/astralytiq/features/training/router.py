@@ -2,15 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import Response
+from fastapi import Path, Response
 
+from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import Session, charged_to, needs, room
 
-from . import service
-from .schemas import Overview, TrainingAsked, TrainingRequest
+from . import reproducing, service
+from .schemas import Overview, ReproductionAsked, TrainingAsked, TrainingRequest
 
 router = room("/ml", "machine learning")
+models = room("/models", "models")
+
+Trainer = Annotated[Actor, needs("models:write")]
 
 
 @router.get("")
@@ -23,9 +27,23 @@ async def read_overview() -> Overview:
 async def train(
     response: Response,
     session: Session,
-    actor: Annotated[Actor, needs("models:write")],
+    actor: Trainer,
     body: TrainingRequest,
 ) -> TrainingAsked:
     asked = await service.start(session, actor, body)
     response.headers["Location"] = f"/api/v1/jobs/{asked.job_id}"
     return asked
+
+
+@models.post("/{name}/versions/{version}/reproduce", status_code=202)
+@charged_to("expensive")
+async def reproduce(
+    response: Response,
+    session: Session,
+    actor: Trainer,
+    name: str,
+    number: Annotated[Id, Path(alias="version")],
+) -> ReproductionAsked:
+    job = await reproducing.ask(session, actor, name, number)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return ReproductionAsked(job_id=job.id, status=job.status, model=name, version=number)

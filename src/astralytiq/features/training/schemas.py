@@ -35,6 +35,15 @@ class TrainingAsked(Answer):
     message: str
 
 
+class ReproductionAsked(Answer):
+    """The job's result says `reproduced`, both hashes, and what differs from then."""
+
+    job_id: str
+    status: JobStatus
+    model: str
+    version: int
+
+
 class ParameterRead(Answer):
     name: str
     default: Any
