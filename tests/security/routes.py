@@ -78,6 +78,7 @@ TEAMS = {
     ("post", f"{API}/etl/rejects/{{reject_id}}/retry"),
     ("post", f"{API}/models/{{name}}/predict"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"),
+    ("post", f"{API}/models/{{name}}/versions/{{version}}/reproduce"),
 }
 ABSENT = {"integer": "987654", "string": "absent"}
 # Bodies that get past the schema where an empty one does not.
