@@ -16,7 +16,6 @@ from ml_core.kmeans_reference import Floats, Rows
 from ml_core.kmeans_saved import restored_clustering
 from ml_core.kmeans_shared import check_spread, seeding_draws
 from ml_core.lloyd import Clustering, lloyd
-from ml_core.onnx import kmeans_to_onnx
 from ml_core.seeding import random_rows
 from ml_core.validation import (
     check_integer,
@@ -222,6 +221,8 @@ class KMeans(Estimator):
         NotFittedError
             Before `fit`.
         """
+        from ml_core.onnx import kmeans_to_onnx  # noqa: PLC0415 - few ask for it, all would load it
+
         self._check_is_fitted()
         names = getattr(self, "feature_names_in_", None)
         return kmeans_to_onnx(self.cluster_centers_, feature_names=names)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ml_core import KMeans, dumps, kmeans_native, kmeans_reference, native
 from ml_core.kmeans_kernels import passes_over
-from ml_core.kmeans_native import NativePasses
+from ml_core.kmeans_native import NativePasses, Seeding
 from ml_core.kmeans_passes import Passes, ReferencePasses
 from ml_core.kmeans_reference import Floats
 from ml_core.kmeans_shared import seeding_draws
@@ -113,6 +113,32 @@ def test_a_large_table_too_has_the_bits_of_the_reference(build: str) -> None:
     expected = reference.assign(x[chosen], None)
     assert found.inertia == expected.inertia
     assert found.sums.tobytes() == expected.sums.tobytes()
+
+
+@each_build
+@pytest.mark.parametrize(("scale", "blur"), [(1.0, 0.0), (1e-161, 0.02)])
+def test_a_row_half_way_to_a_candidate_is_not_passed_over(
+    build: str, scale: float, blur: float
+) -> None:
+    # Where its distances to centre and candidate are one but for rounding, it may be nearer to the
+    # candidate; the squares of the tiny ones have but few digits.
+    library = ctypes.CDLL(str(native.path_of(build)))
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        step = scale * rng.normal(size=16)
+        centre = rng.normal(size=16) if scale == 1.0 else np.zeros(16)
+        candidate = centre + (2 + blur * rng.normal(size=16)) * step
+        some = [centre, centre + step, candidate, centre + 1e9 * step]
+        # Where few rows are left to measure, the others are passed over indeed.
+        x = np.vstack([*some, np.repeat([centre], 28, axis=0)])
+        passes = NativePasses(library, x, np.ones(32), 1)
+        seeding = Seeding(passes._crew, np.ones(32), np.zeros((3, 1)))
+        seeding._choose(0)
+        seeding._seed(x[:1])
+        seeding._choose(3)
+        left = seeding._seed(x[[3, 2]])[0, 1]
+        expected = kmeans_reference.squared_distances(x, x[[0, 3, 2]]).min(axis=0)
+        assert left == kmeans_reference.total(expected)
 
 
 def test_neither_threads_nor_the_layout_of_the_rows_change_a_model() -> None:
