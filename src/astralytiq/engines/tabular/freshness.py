@@ -80,8 +80,8 @@ def measure(
     kept: list[NDArray[np.int64]] = []
     for (part,) in table.parts([field]):
         late.add(part)
-        kept.append(np.unique(part.numbers[part.numbers <= now]))
-    moments = np.unique(np.concatenate(kept)) if kept else np.zeros(0, dtype=np.int64)
+        kept.append(part.numbers[part.numbers <= now])
+    moments = in_order(kept)
     if not len(moments):
         return None
     longest = int(np.diff(moments).max(initial=0)) * unit
@@ -97,6 +97,13 @@ def measure(
 
 def later(now: int) -> Judge:
     return lambda part: by_number(part, lambda numbers: numbers > now)
+
+
+def in_order(kept: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Sorting takes a hundredth of what finding the different ones by hash would."""
+    moments = np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64)
+    moments.sort()
+    return moments
 
 
 def shown_time(moment: datetime) -> str:

@@ -67,9 +67,11 @@ class Gathered:
         kept: NDArray[Any] = values[finite]
         return kept
 
-    def ordered(self) -> NDArray[Any]:
-        """All that was kept, sorted."""
+    def ordered(self, *, and_places: bool) -> NDArray[Any]:
+        """All that was kept, sorted; with `and_places`, `first_places` may be asked then."""
         values = np.concatenate(self._kept) if self._kept else np.zeros(0)
+        if not and_places:
+            self._kept.clear()
         values.sort()
         return values
 

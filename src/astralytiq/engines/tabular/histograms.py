@@ -56,10 +56,14 @@ class Runs:
 
 
 def runs(ordered: Values) -> Runs:
-    if len(ordered) == 0:
-        return Runs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
-    return Runs(starts, np.diff(starts, append=len(ordered)))
+    """Every array is made in its place: there may be millions."""
+    begins = np.ones(len(ordered), dtype=np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
+    starts = np.flatnonzero(begins)
+    counts = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    counts[-1:] = len(ordered) - starts[-1:]
+    return Runs(starts, counts)
 
 
 def commonest(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -189,7 +189,7 @@ class Kept:
 
 
 def described(table: Table, field: Field, gathered: Gathered, detail: Detail) -> ColumnProfile:
-    ordered = gathered.ordered()
+    ordered = gathered.ordered(and_places=field.kind == "text")
     kept = Kept(table, field, gathered, ordered, histograms.runs(ordered), detail)
     is_bool = field.kind == "bool" and len(ordered) > 0
     return ColumnProfile(

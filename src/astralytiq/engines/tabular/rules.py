@@ -259,8 +259,10 @@ def keys_of(path: Path, key: str) -> Words:
     with Table(path) as other:
         field = other.field(key)
         assert field is not None
-        hashes = [np.unique(part.hashes) for (part,) in other.parts([field])]
-    return np.unique(np.concatenate(hashes)) if hashes else np.zeros(0, dtype=np.uint64)
+        hashes = [part.hashes for (part,) in other.parts([field])]
+    keys = np.concatenate(hashes) if hashes else np.zeros(0, dtype=np.uint64)
+    keys.sort()
+    return keys
 
 
 def unique(table: Table, rule: Rule) -> Fault:
