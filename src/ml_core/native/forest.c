@@ -254,7 +254,8 @@ static bool open_block(Grower *g) {
     const ForestTask *task = g->task;
     g->block_rows = rows_of_blocks(task);
     g->block_bytes = task->code_bytes == 1 ? 1 : 2;
-    const int64_t cells = g->block_rows * task->n_features;
+    g->block_stride = g->block_rows ? g->block_rows + BLOCK_GAP : 0;
+    const int64_t cells = g->block_stride * task->n_features;
     const bool ranked = g->block_bytes == 2;
     g->block = room(cells, (size_t)g->block_bytes);
     g->block_masses = room(task->masses ? g->block_rows : 0, sizeof(int64_t));
@@ -273,10 +274,11 @@ static bool open_search(Grower *g) {
     g->left = room(n_classes, sizeof(int64_t));
     g->right = room(n_classes, sizeof(int64_t));
     g->tallies = room(tallies ? tallied * n_classes : 0, sizeof(uint32_t));
+    g->classes_in = room(tallies ? tallied : 0, sizeof(uint64_t));
     g->occupied = room(MOST_TALLIED / WORD_BITS, sizeof(uint64_t));
     g->keys = room(sorts ? g->n_entries : 0, sizeof(uint64_t));
     g->spare_keys = room(sorts ? g->n_entries : 0, sizeof(uint64_t));
-    return g->masses && g->left && g->right && g->tallies && g->occupied && g->keys &&
+    return g->masses && g->left && g->right && g->tallies && g->classes_in && g->occupied && g->keys &&
            g->spare_keys;
 }
 
@@ -296,7 +298,7 @@ static bool open_grower(Grower *g, const ForestTask *task) {
 /* Frees what only growing needs. */
 static void close_search(Grower *g) {
     void *parts[] = {g->order,   g->entries, g->spare,    g->masses,     g->left,
-                     g->right,   g->tallies, g->occupied, g->keys,       g->spare_keys,
+                     g->right,   g->tallies, g->classes_in, g->occupied, g->keys,       g->spare_keys,
                      g->block,   g->ranks,   g->block_masses, g->values_of_ranks};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) free(parts[i]);
 }

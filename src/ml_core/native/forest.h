@@ -71,8 +71,10 @@ typedef struct {
     int64_t squares;   /* of the masses, where they are counts */
     double least_mass; /* of the sides of a cut */
 
-    /* Tallies by bin and class, all 0 between searches, and a bit for each bin that has some. */
+    /* Tallies by bin and class, a bit for each class that a bin has and for each bin that has some.
+       All are 0 between searches. */
     uint32_t *tallies;
+    uint64_t *classes_in;
     uint64_t *occupied;
     uint64_t *keys, *spare_keys;
 
@@ -81,7 +83,7 @@ typedef struct {
     int64_t *block_masses;
     uint32_t *values_of_ranks; /* where codes are wide: the code that a rank in the block stands for */
     int64_t *ranks;            /* and how many ranks each feature has */
-    int64_t block_rows;
+    int64_t block_rows, block_stride;
     int32_t block_bytes;
 
     Node *nodes;

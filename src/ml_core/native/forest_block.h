@@ -13,6 +13,8 @@
    marks of bins allow. */
 #define BLOCK_BYTES (1 << 19)
 #define MOST_BLOCK_ROWS 4096
+/* Columns that lay a power of two apart would share few places of the cache. */
+#define BLOCK_GAP 64
 /* With fewer rows a block would not be worth its copy. */
 #define LEAST_BLOCK_ROWS 64
 
@@ -32,7 +34,7 @@ static inline Column column_of(const Grower *g, int64_t feature, bool in_block) 
         const char *codes = task->by_column;
         return (Column){codes + feature * task->n_rows * task->code_bytes, task->code_bytes, n_bins};
     }
-    const char *codes = (const char *)g->block + feature * g->block_rows * g->block_bytes;
+    const char *codes = (const char *)g->block + feature * g->block_stride * g->block_bytes;
     return (Column){codes, g->block_bytes, g->block_bytes == 1 ? n_bins : g->ranks[feature]};
 }
 
@@ -48,8 +50,8 @@ static inline void rank_column(Grower *g, const Entry *entries, int64_t n, int64
     }
     const int64_t n_bins = task->starts[feature + 1] - task->starts[feature];
     const uint64_t *keys = sort_keys(g->keys, g->spare_keys, n, (uint32_t)n_bins);
-    uint16_t *const ranks = (uint16_t *)g->block + feature * g->block_rows;
-    uint32_t *const values = g->values_of_ranks + feature * g->block_rows;
+    uint16_t *const ranks = (uint16_t *)g->block + feature * g->block_stride;
+    uint32_t *const values = g->values_of_ranks + feature * g->block_stride;
     int64_t n_ranks = 0;
     for (int64_t i = 0; i < n; i++) {
         if (i == 0 || code_of(keys[i]) != code_of(keys[i - 1])) values[n_ranks++] = code_of(keys[i]);
@@ -67,7 +69,7 @@ static inline void enter_block(Grower *g, Entry *entries, int64_t n) {
         for (int64_t i = 0; i < n; i++) {
             const uint8_t *row =
                 (const uint8_t *)task->by_row + (size_t)row_of(entries[i]) * (size_t)n_features;
-            for (int64_t f = 0; f < n_features; f++) block[f * g->block_rows + i] = row[f];
+            for (int64_t f = 0; f < n_features; f++) block[f * g->block_stride + i] = row[f];
         }
     } else {
         for (int64_t f = 0; f < n_features; f++) rank_column(g, entries, n, f);
@@ -80,7 +82,7 @@ static inline void enter_block(Grower *g, Entry *entries, int64_t n) {
 
 /* The code among all rows that a code in the block stands for. */
 static inline uint32_t code_outside(const Grower *g, int64_t feature, uint32_t code) {
-    return g->block_bytes == 1 ? code : g->values_of_ranks[feature * g->block_rows + code];
+    return g->block_bytes == 1 ? code : g->values_of_ranks[feature * g->block_stride + code];
 }
 
 #endif

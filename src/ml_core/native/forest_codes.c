@@ -4,16 +4,23 @@
 
 #include "forest_random.h"
 
-/* The number of bins that begin at or below the value, less 1: a binary search without branches. */
+/* Searches that go on in step, so that they need no branches and fill vectors. */
+#define IN_STEP 16
+
+/* The number of bins that begin at or below a value, less 1: binary search, many at a time. */
 #define DEFINE_ENCODE(VALUE, CODE)                                                                  \
     static void encode_##VALUE##_##CODE(const char *first, int64_t stride, int64_t n,               \
                                         const VALUE *low, int64_t n_bins, CODE *codes) {            \
-        for (int64_t row = 0; row < n; row++) {                                                     \
-            const VALUE value = *(const VALUE *)(first + row * stride);                             \
-            const VALUE *base = low;                                                                \
-            for (int64_t left = n_bins; left > 1; left -= left / 2)                                 \
-                base += base[left / 2] <= value ? left / 2 : 0;                                     \
-            codes[row] = (CODE)(base - low);                                                        \
+        for (int64_t row = 0; row < n; row += IN_STEP) {                                            \
+            const int64_t some = n - row < IN_STEP ? n - row : IN_STEP;                             \
+            VALUE values[IN_STEP] = {0};                                                            \
+            uint32_t at[IN_STEP] = {0};                                                             \
+            for (int64_t i = 0; i < some; i++)                                                      \
+                values[i] = *(const VALUE *)(first + (row + i) * stride);                           \
+            for (uint32_t left = (uint32_t)n_bins; left > 1; left -= left / 2)                      \
+                for (int i = 0; i < IN_STEP; i++)                                                   \
+                    at[i] += low[at[i] + left / 2] <= values[i] ? left / 2 : 0;                     \
+            for (int64_t i = 0; i < some; i++) codes[row + i] = (CODE)at[i];                        \
         }                                                                                           \
     }
 

@@ -96,27 +96,31 @@ ALWAYS_INLINE void scan_keys(Grower *g, const uint64_t *keys, const Entry *entri
     }
 }
 
-/* Moves a bin's rows to the left and forgets its tallies. */
-ALWAYS_INLINE void move_bin(Grower *g, Sides *sides, int64_t bin, const Score score) {
-    const int64_t n_classes = g->task->n_classes;
-    uint32_t *const tally = g->tallies + bin * n_classes;
-    for (int64_t c = 0; c < n_classes; c++) {
-        move_left(g, sides, (uint32_t)c, tally[c], tally[c], score);
-        tally[c] = 0;
+/* Moves a bin's rows to the left and forgets its tallies. Of many classes a bin has few. */
+ALWAYS_INLINE void move_bin(Grower *g, Sides *sides, int64_t bin, const Score score,
+                            const bool two_classes) {
+    uint32_t *const tally = g->tallies + bin * (two_classes ? 2 : g->task->n_classes);
+    if (two_classes) {
+        move_left(g, sides, 0, tally[0], tally[0], score);
+        move_left(g, sides, 1, tally[1], tally[1], score);
+        tally[0] = tally[1] = 0;
+        return;
     }
+    for (uint64_t classes = g->classes_in[bin]; classes; classes &= classes - 1) {
+        const uint32_t class = (uint32_t)__builtin_ctzll(classes);
+        move_left(g, sides, class, tally[class], tally[class], score);
+        tally[class] = 0;
+    }
+    g->classes_in[bin] = 0;
 }
 
-static inline bool is_empty(const Grower *g, int64_t bin) {
-    const int64_t n_classes = g->task->n_classes;
-    const uint32_t *const tally = g->tallies + bin * n_classes;
-    for (int64_t c = 0; c < n_classes; c++)
-        if (tally[c]) return false;
-    return true;
+ALWAYS_INLINE bool is_empty(const Grower *g, int64_t bin, const bool two_classes) {
+    return two_classes ? !(g->tallies[2 * bin] | g->tallies[2 * bin + 1]) : !g->classes_in[bin];
 }
 
 /* The bins that some row lies in are marked: a word of marks for 64 bins. */
 ALWAYS_INLINE bool scan_marked(Grower *g, int64_t n_bins, int64_t feature, Cut *best,
-                               const Score score) {
+                               const Score score, const bool two_classes) {
     Sides sides = all_right(g);
     int64_t before = -1;
     bool varies = false;
@@ -130,7 +134,7 @@ ALWAYS_INLINE bool scan_marked(Grower *g, int64_t n_bins, int64_t feature, Cut *
                 const Cut cut = {0, feature, (uint32_t)before, (uint32_t)bin};
                 consider(g, &sides, cut, best, score);
             }
-            move_bin(g, &sides, bin, score);
+            move_bin(g, &sides, bin, score, two_classes);
             before = bin;
         }
     }
@@ -138,46 +142,48 @@ ALWAYS_INLINE bool scan_marked(Grower *g, int64_t n_bins, int64_t feature, Cut *
 }
 
 ALWAYS_INLINE bool scan_all(Grower *g, int64_t n_bins, int64_t feature, Cut *best,
-                            const Score score) {
+                            const Score score, const bool two_classes) {
     Sides sides = all_right(g);
     int64_t before = -1;
     bool varies = false;
     for (int64_t bin = 0; bin < n_bins; bin++) {
-        if (is_empty(g, bin)) continue;
+        if (is_empty(g, bin, two_classes)) continue;
         if (before >= 0) {
             varies = true;
             const Cut cut = {0, feature, (uint32_t)before, (uint32_t)bin};
             consider(g, &sides, cut, best, score);
         }
-        move_bin(g, &sides, bin, score);
+        move_bin(g, &sides, bin, score, two_classes);
         before = bin;
     }
     return varies;
 }
 
 ALWAYS_INLINE void tally(Grower *g, Column column, const Entry *entries, int64_t n,
-                         const int bytes, const bool marked) {
-    const int64_t n_classes = g->task->n_classes;
+                         const int bytes, const bool marked, const bool two_classes) {
+    const int64_t n_classes = two_classes ? 2 : g->task->n_classes;
     for (int64_t i = 0; i < n; i++) {
         const uint32_t code = code_at(column.codes, bytes, row_of(entries[i]));
         g->tallies[code * n_classes + class_of(entries[i])] += count_of(entries[i]);
+        if (!two_classes) g->classes_in[code] |= 1ull << class_of(entries[i]);
         if (marked) g->occupied[code / WORD_BITS] |= 1ull << (code % WORD_BITS);
     }
 }
 
 ALWAYS_INLINE bool search_tallies(Grower *g, Column column, const Entry *entries, int64_t n,
-                                  int64_t feature, Cut *best, const Score score) {
+                                  int64_t feature, Cut *best, const Score score,
+                                  const bool two_classes) {
     /* Many rows fill most bins, so that going through all costs less than marking some. */
     const bool marked = n <= 2 * column.n_bins;
     if (column.bytes == 1) {
-        if (marked) tally(g, column, entries, n, 1, true);
-        else tally(g, column, entries, n, 1, false);
+        if (marked) tally(g, column, entries, n, 1, true, two_classes);
+        else tally(g, column, entries, n, 1, false, two_classes);
     } else {
-        if (marked) tally(g, column, entries, n, 2, true);
-        else tally(g, column, entries, n, 2, false);
+        if (marked) tally(g, column, entries, n, 2, true, two_classes);
+        else tally(g, column, entries, n, 2, false, two_classes);
     }
-    return marked ? scan_marked(g, column.n_bins, feature, best, score)
-                  : scan_all(g, column.n_bins, feature, best, score);
+    return marked ? scan_marked(g, column.n_bins, feature, best, score, two_classes)
+                  : scan_all(g, column.n_bins, feature, best, score, two_classes);
 }
 
 ALWAYS_INLINE bool gather_few(uint64_t *keys, Column column, const Entry *entries, int64_t n,
@@ -212,7 +218,9 @@ ALWAYS_INLINE bool search_feature(Grower *g, Column column, const Entry *entries
         if (!varies) return false;
     } else if (!weighted && column.n_bins <= MOST_TALLIED &&
                g->task->n_classes <= MOST_CLASSES_TALLIED) {
-        return search_tallies(g, column, entries, n, feature, best, score);
+        return g->task->n_classes == 2
+                   ? search_tallies(g, column, entries, n, feature, best, score, true)
+                   : search_tallies(g, column, entries, n, feature, best, score, false);
     } else {
         keys = gather_many(g, column, entries, n, weighted);
         if (code_of(keys[0]) == code_of(keys[n - 1])) return false;
