@@ -200,6 +200,12 @@ def test_a_rule_that_cannot_be_applied_is_refused(make: Make) -> None:
         measure(make, {"x": [1]}, Rule("unique", "y"))
 
 
+@pytest.mark.parametrize("name", ["x", "none"])
+def test_freshness_by_what_is_no_column_of_times_is_refused(make: Make, name: str) -> None:
+    with pytest.raises(BadRule, match="no column of times"):
+        measure(make, {"x": ["2024-01-01"]}, time_column=name)
+
+
 def test_one_fault_among_many_rows_is_not_rounded_away(make: Make) -> None:
     found = measure(make, {"n": pa.array([None, *range(1, 200_000)], pa.int64())})
     assert part(found, "completeness").score == 99.99

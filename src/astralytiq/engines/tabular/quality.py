@@ -31,8 +31,8 @@ from pathlib import Path
 from . import checks, consistency, freshness, rules
 from .checks import Check, Fault
 from .profile import ColumnProfile, TableProfile
-from .reading import Table
-from .rules import Rule
+from .reading import TIMES, Table
+from .rules import BadRule, Rule
 
 __all__ = ["Fault", "Part", "Quality", "Rule", "asdict", "quality"]
 
@@ -283,7 +283,10 @@ def fresh(
     time_column: str | None,
     shelf: timedelta | None,
 ) -> Part:
-    column = profile.column(time_column) if time_column else freshness.moment_column(profile)
+    if time_column is not None:
+        column = named_moments(profile, time_column)
+    else:
+        column = freshness.moment_column(profile)
     found = freshness.measure(table, column, as_of, shelf) if column else None
     if found is None:
         return Part("freshness", None, 0.0, 0, 0, NOTHING["freshness"])
@@ -294,6 +297,13 @@ def fresh(
     faults = [future] if future.rows_affected else []
     score = rounded(100 * found.score * held)
     return Part("freshness", score, 0.0, future.checked, future.rows_affected, note, faults)
+
+
+def named_moments(profile: TableProfile, name: str) -> ColumnProfile | None:
+    column = profile.column(name)
+    if column is None or column.kind not in TIMES:
+        raise BadRule(f"Freshness: {name!r} is no column of times: name a date or timestamp.")
+    return column if column.max is not None else None
 
 
 def worded(seconds: float) -> str:
