@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from .columns import BadTable, Column, arrow_schema, arrow_types, checked_names
+from .export import unguarded
 from .parquet import ParquetWriter
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def convert(source: Path, dialect: Dialect, columns: list[Column], target: Binar
 
 def sniff(source: Path) -> Dialect:
     """The delimiter is the commonest in the first line; names are trimmed and must differ."""
+    import pyarrow as pa
+
     with source.open("rb") as file:
         start = file.read(LONGEST_ROW)
     if not start.strip():
@@ -92,7 +95,8 @@ def sniff(source: Path) -> Dialect:
         raise BadTable("The file is not text: send CSV in UTF-8.")
     first_line = start.lstrip().split(b"\n", 1)[0]
     delimiter = max(DELIMITERS, key=lambda mark: first_line.count(mark.encode()))
-    return Dialect(delimiter, checked_names(header(source, delimiter), "Row 1"))
+    given: Any = unguarded(pa.array(header(source, delimiter), pa.string())).to_pylist()
+    return Dialect(delimiter, checked_names(given, "Row 1"))
 
 
 def header(source: Path, delimiter: str) -> list[str]:
@@ -194,7 +198,7 @@ def values_of(text: Cells) -> Cells:
 
 
 def cast(text: Cells, type_: str) -> Cells:
-    return text if type_ == "string" else parse(values_of(text), type_)
+    return unguarded(text) if type_ == "string" else parse(values_of(text), type_)
 
 
 def parse(bare: Cells, type_: str) -> Cells:

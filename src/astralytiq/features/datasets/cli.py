@@ -21,7 +21,11 @@ app = group("dataset", "Data sets: named tables in immutable versions.")
 
 # Large files are converted before the answer comes.
 UPLOAD_SECONDS = 3600
-COLUMNS = ("id", "name", "type", "version", "rows", "columns", "size_mb", "status", "updated_at")
+COLUMNS = (
+    "id", "name", "type", "version", "rows", "columns", "size_mb", "quality_score", "status",
+    "updated_at",
+)  # fmt: skip
+RULE = ("kind", "column", "columns", "low", "high", "pattern", "values", "dataset", "key")
 
 
 @app.command("list")
@@ -113,3 +117,134 @@ def preview_dataset(
     with connected(context) as client:
         page = client.get(f"/datasets/{dataset_id}/preview", params={"limit": limit})
         show(page["rows"], [column["name"] for column in page["columns"]], as_json=as_json)
+
+
+Version = Annotated[int, typer.Option("--version", help="default: the newest")]
+
+
+def of_version(version: int) -> dict[str, int]:
+    return {"version": version} if version else {}
+
+
+@app.command("profile")
+@examples("astralytiq dataset profile 7")
+def profile_dataset(
+    context: typer.Context, dataset_id: int, version: Version = 0, as_json: AsJson = False
+) -> None:
+    """Describe each column: what is missing, how many values, their range and spread."""
+    columns = ("name", "type", "nulls", "distinct", "min", "max", "mean", "std")
+    with connected(context) as client:
+        found = client.get(f"/datasets/{dataset_id}/profile", params=of_version(version))
+    show_one(found, as_json=True) if as_json else show(found["columns"], columns, as_json=False)
+
+
+@app.command("quality")
+@examples("astralytiq dataset quality 7")
+def quality_of_dataset(
+    context: typer.Context, dataset_id: int, version: Version = 0, as_json: AsJson = False
+) -> None:
+    """Show the score, its parts, and what lowers them with the first rows of each."""
+    with connected(context) as client:
+        found = client.get(f"/datasets/{dataset_id}/quality", params=of_version(version))
+    if as_json:
+        show_one(found, as_json=True)
+        return
+    typer.echo(f"score {found['score']}")
+    show(found["parts"], ("name", "score", "checked", "failed", "note"), as_json=False)
+    faults = [fault for part in found["parts"] for fault in part["faults"]]
+    rows = [
+        fault | {"rows": [one["row"] for one in fault["examples"]], "part": fault["rule"]}
+        for fault in faults
+    ]
+    if rows:
+        show(rows, ("part", "column", "rows_affected", "rows", "detail"), as_json=False)
+
+
+@app.command("compare")
+@examples("""
+astralytiq dataset compare 7 1
+astralytiq dataset compare 7 5@2
+""")
+def compare_datasets(
+    context: typer.Context,
+    dataset_id: int,
+    other: Annotated[str, typer.Argument(help="the version before: 2, or 5@2 of another set")],
+    version: Version = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show column by column how a version differs from an earlier one."""
+    columns = ("column", "kind", "verdict", "before", "after", "psi", "ks")
+    with connected(context) as client:
+        path = f"/datasets/{dataset_id}/compare/{other}"
+        found = client.get(path, params=of_version(version))
+    if as_json:
+        show_one(found, as_json=True)
+        return
+    typer.echo(f"{found['before']} -> {found['after']}: {found['verdict']}")
+    show(found["columns"], columns, as_json=False)
+
+
+@app.command("rules")
+@examples("""
+astralytiq dataset rules 7
+astralytiq dataset rules 7 --set rules.yaml
+""")
+def rules_of_dataset(
+    context: typer.Context,
+    dataset_id: int,
+    file: Annotated[
+        Path | None, typer.Option("--set", help="YAML or JSON: a list of rules to put in place")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what every version must hold, or put other rules in place and measure by them."""
+    with connected(context) as client:
+        path = f"/datasets/{dataset_id}/rules"
+        if file:
+            found = client.put(path, json={"rules": rules_in(file)})
+            if found["job_id"]:
+                follow(client, found["job_id"], "measuring")
+        else:
+            found = client.get(path)
+        show(found["rules"], RULE, as_json=as_json)
+
+
+def rules_in(file: Path) -> object:
+    import yaml  # noqa: PLC0415 - --help needs none
+
+    if not file.is_file():
+        fail(f"{file} is no file.", BAD_INPUT)
+    try:
+        content = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        fail(f"{file} is neither YAML nor JSON.", BAD_INPUT)
+    return content["rules"] if isinstance(content, dict) and "rules" in content else content
+
+
+@app.command("download")
+@examples("""
+astralytiq dataset download 7
+astralytiq dataset download 7 --format csv --output readings.csv
+""")
+def download_dataset(
+    context: typer.Context,
+    dataset_id: int,
+    format_: Annotated[str, typer.Option("--format", help="parquet, csv or jsonl")] = "parquet",
+    version: Version = 0,
+    output: Annotated[Path | None, typer.Option(help="default: dataset-ID.FORMAT here")] = None,
+) -> None:
+    """Save a version as a file; a file of that name is replaced once the new one is whole."""
+    target = output or Path(f"dataset-{dataset_id}.{format_}")
+    draft = target.with_name(f".{target.name}.part")
+    query = f"format={format_}" + (f"&version={version}" if version else "")
+    with connected(context) as client:
+        try:
+            with (
+                client.stream(f"/datasets/{dataset_id}/download?{query}") as parts,
+                draft.open("wb") as file,
+            ):
+                file.writelines(parts)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    typer.echo(f"{target}: {target.stat().st_size} bytes")

@@ -1,11 +1,13 @@
 """HTTP doors of the data-set room."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import File, Form, Path, Query, Request, Response, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from astralytiq.core.jobs import Job
 from astralytiq.core.schemas import Id
@@ -29,6 +31,7 @@ from .schemas import (
     Comparison,
     DatasetCreate,
     DatasetRead,
+    FileFormat,
     Name,
     Preview,
     ProfileRead,
@@ -53,8 +56,13 @@ TableFile = Annotated[
 Number = Annotated[Id | None, Query(description="default: the newest version")]
 
 PARQUET = "application/vnd.apache.parquet"
+MEDIA_TYPES = {
+    FileFormat.csv: "text/csv; charset=utf-8",
+    FileFormat.parquet: PARQUET,
+    FileFormat.jsonl: "application/x-ndjson",
+}
 FILE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {PARQUET: {}}},
+    200: {"content": {media.partition(";")[0]: {} for media in MEDIA_TYPES.values()}},
     206: {"description": "The bytes that Range names", "content": {PARQUET: {}}},
 }
 
@@ -250,18 +258,36 @@ async def put_rules(
     return RulesRead.model_validate(found)
 
 
-@router.get("/{dataset_id}/download", response_class=FileResponse, responses=FILE)
+@router.get("/{dataset_id}/download", response_class=Response, responses=FILE)
 @charged_to("expensive")
 async def download_dataset(
-    house: House, session: Session, actor: Reader, dataset_id: Id, version: Number = None
-) -> FileResponse:
-    found = await service.get_version(session, dataset_id, version)
-    name = (await service.get(session, dataset_id)).name
-    return FileResponse(
-        tables.path_of(house.storage, found),
-        media_type=PARQUET,
-        filename=f"{name}-v{found.number}.parquet",
-        headers={"ETag": f'"{found.content_hash}"'},
+    house: House,
+    actor: Reader,
+    dataset_id: Id,
+    version: Number = None,
+    format: Annotated[FileFormat, Query(description="Range is answered of Parquet")] = (
+        FileFormat.parquet
+    ),
+) -> Response:
+    async with house.database.reading() as session:
+        found = await service.get_version(session, dataset_id, version)
+        name = (await service.get(session, dataset_id)).name
+    path = await asyncio.to_thread(tables.path_of, house.storage, found)
+    filename = f"{name}-v{found.number}.{format.value}"
+    media, tag = MEDIA_TYPES[format], f'"{found.content_hash}-{format.value}"'
+    if format is FileFormat.parquet:
+        headers = {"ETag": f'"{found.content_hash}"'}
+        return FileResponse(path, media_type=media, filename=filename, headers=headers)
+    headers = {"ETag": tag, "Content-Disposition": attachment(filename)}
+    return StreamingResponse(tables.EXPORTS[format](path), media_type=media, headers=headers)
+
+
+def attachment(filename: str) -> str:
+    shown = quote(filename)
+    return (
+        f'attachment; filename="{filename}"'
+        if shown == filename
+        else f"attachment; filename*=utf-8''{shown}"
     )
 
 

@@ -1,6 +1,7 @@
 """What the data-set doors take in and give out."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,6 +14,12 @@ from .models import DatasetStatus, DatasetType
 ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores none
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
+
+
+class FileFormat(StrEnum):
+    csv = "csv"
+    parquet = "parquet"
+    jsonl = "jsonl"
 
 
 class FromRecords(Body):

@@ -12,18 +12,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.errors import AppError, Conflict, Invalid, TooLarge, UnsupportedMedia
 from astralytiq.core.executor import Work
 from astralytiq.core.storage import CHUNK, Storage, Stored
-from astralytiq.engines.tabular import formats, parquet
+from astralytiq.engines.tabular import export, formats, parquet
 from astralytiq.engines.tabular.columns import BadTable, Column, OtherKind, TooMuch
 from astralytiq.engines.tabular.records import Discovery, Row, to_table
 from astralytiq.features.ingestion import service as ingestion
 
 from .models import DatasetVersion
+from .schemas import FileFormat
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from astralytiq.features.ingestion.models import DataRecord
 
+EXPORTS = {FileFormat.csv: export.csv, FileFormat.jsonl: export.jsonl}
 BATCH = 5_000
 RECORD_ID = "_record_id"
 FIELDS = (
