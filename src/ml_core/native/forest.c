@@ -2,7 +2,7 @@
 
    The rows of a node lie one behind the other as entries, each a word with the row's place, class
    and count, and are parted stably when the node is split. Three things make deep trees quick: few
-   rows are put in order by insertion; some rows mark the bins they lie in, so that only those are
+   rows are put in order by comparing each with each; some rows mark the bins they lie in, so that only those are
    gone through; and the codes of at most 4,096 rows are copied into a block in cache, where all that
    is under them is grown. Sums are of whole numbers, so that no order of adding changes them. */
 
@@ -55,16 +55,37 @@ static bool add_nodes(Grower *g, int64_t more) {
     return true;
 }
 
+/* The masses by class and the count of rows whose masses are their counts. Of two classes the one
+   is what the other leaves: two sums in vectors, where adding to places in memory would wait. */
+static void sum_counts(Grower *g, const Entry *entries, int64_t n) {
+    const bool two_classes = g->task->n_classes == 2;
+    int64_t all = 0, second = 0;
+    for (int64_t i = 0; i < n; i++) {
+        all += count_of(entries[i]);
+        if (two_classes) second += class_of(entries[i]) * count_of(entries[i]);
+        else g->masses[class_of(entries[i])] += count_of(entries[i]);
+    }
+    g->count = all;
+    if (!two_classes) return;
+    g->masses[0] = all - second;
+    g->masses[1] = second;
+}
+
+static void sum_masses(Grower *g, const Entry *entries, int64_t n, const int64_t *masses) {
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t mass = masses[row_of(entries[i])];
+        g->masses[class_of(entries[i])] += mass;
+        g->count += g->task->mass_is_count ? mass : count_of(entries[i]);
+    }
+}
+
 /* Adds up what a node holds; returns how many classes are among it. */
 static int64_t sum_up(Grower *g, const Entry *entries, int64_t n, const int64_t *masses) {
     const int64_t n_classes = g->task->n_classes;
     for (int64_t c = 0; c < n_classes; c++) g->masses[c] = 0;
     g->count = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t mass = masses ? masses[row_of(entries[i])] : count_of(entries[i]);
-        g->masses[class_of(entries[i])] += mass;
-        g->count += g->task->mass_is_count ? mass : count_of(entries[i]);
-    }
+    if (masses) sum_masses(g, entries, n, masses);
+    else sum_counts(g, entries, n);
     int64_t present = 0;
     g->squares = 0;
     for (int64_t c = 0; c < n_classes; c++) {

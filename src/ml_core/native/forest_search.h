@@ -12,7 +12,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Nodes of no more rows are put in order by insertion. */
-#define FEW_ROWS 24
+#define FEW_ROWS 10
 /* Columns of more bins are put in order, too, instead of being tallied. A bit for each bin fits in
    64 words, and a bit for each of these in one. */
 #define MOST_TALLIED 4096
