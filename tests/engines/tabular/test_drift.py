@@ -97,7 +97,9 @@ VALUES = st.lists(
 )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(VALUES, VALUES)
 def test_the_bounds_hold_for_any_values(
     make: Make, before: list[float], after: list[float]

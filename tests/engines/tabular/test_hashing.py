@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astralytiq.engines.tabular import hashing
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40)))
 def test_texts_share_a_hash_if_and_only_if_they_are_equal(texts: list[str]) -> None:
     hashes = hashing.of_texts(pa.array(texts, pa.string())).tolist()
