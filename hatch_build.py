@@ -4,6 +4,7 @@ The compiler comes as a Python package, `ziglang`, that only the build needs: no
 has to have one. Where it fails the package is built without kernels and says so when it is used.
 """
 
+import os
 import platform
 import subprocess
 import sys
@@ -27,8 +28,8 @@ POSITION_INDEPENDENT = () if sys.platform == "win32" else ("-fPIC",)
 def compile_kernels(build: str) -> None:
     sources = [str(path) for path in sorted(FOLDER.glob("*.c"))]
     target = FOLDER / f"kernels_{build}{SUFFIX}"
-    # First beside its place: a process that runs has the old file open.
-    fresh = target.with_suffix(".new")
+    # First beside its place: a process that runs has the old file open, another may build too.
+    fresh = target.with_suffix(f".{os.getpid()}")
     command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *POSITION_INDEPENDENT]
     subprocess.run([*command, f"-mcpu={build}", "-o", str(fresh), *sources], check=True)
     fresh.replace(target)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy import Table, select
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.core import bulk, direct
 from astralytiq.core.broadcast import OutboxMessage
-from astralytiq.core.db import Database
+from astralytiq.core.db import Database, utc_now
 from astralytiq.core.errors import Conflict
 from astralytiq.core.grouped import Grouped
 
@@ -19,15 +21,25 @@ pytestmark = pytest.mark.anyio
 class Storing:
     """Stores numbers as rows, and notes which came together."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self.database = database
         self.groups: list[list[int]] = []
 
-    async def __call__(self, session: AsyncSession, numbers: Sequence[int]) -> None:
+    async def __call__(self, numbers: Sequence[int]) -> None:
         self.groups.append(list(numbers))
         if 13 in numbers:
             raise Conflict("13 is refused")
-        session.add_all([OutboxMessage(id=number, topic="t", payload={}) for number in numbers])
-        await session.flush()
+        await direct.store(self.database, [rows_of(self.database, numbers)])
+
+
+def rows_of(database: Database, numbers: Sequence[int]) -> bulk.Rows:
+    size = len(numbers)
+    columns: dict[str, list[Any]] = {
+        "id": list(numbers), "topic": ["it's\t?"] * size, "payload": [{"a": None}] * size,
+        "created_at": [utc_now()] * size,
+    }  # fmt: skip
+    table = cast(Table, OutboxMessage.__table__)
+    return bulk.rows_of(table, columns, for_sqlite=database.is_sqlite)
 
 
 async def stored(database: Database) -> list[int]:
@@ -38,8 +50,8 @@ async def stored(database: Database) -> list[int]:
 async def test_who_comes_while_a_group_is_written_is_stored_by_the_next(
     database: Database,
 ) -> None:
-    storing = Storing()
-    grouped = Grouped(database, storing, most=20)
+    storing = Storing(database)
+    grouped = Grouped(storing, most=20)
     await asyncio.gather(*(grouped.add(number) for number in range(101, 151)))
     assert await stored(database) == list(range(101, 151))
     assert [len(group) for group in storing.groups] == [20, 20, 10]
@@ -48,7 +60,7 @@ async def test_who_comes_while_a_group_is_written_is_stored_by_the_next(
 
 
 async def test_what_is_refused_costs_the_others_nothing(database: Database) -> None:
-    grouped = Grouped(database, Storing())
+    grouped = Grouped(Storing(database))
     await grouped.add(5)
     ends = await asyncio.gather(
         *(grouped.add(number) for number in (1, 13, 5, 2)), return_exceptions=True
@@ -60,23 +72,60 @@ async def test_what_is_refused_costs_the_others_nothing(database: Database) -> N
     assert await stored(database) == [1, 2, 5]
 
 
-async def test_a_database_that_is_away_is_told_to_all_who_wait(database: Database) -> None:
+async def test_a_database_that_is_away_is_told_to_all_who_wait() -> None:
     groups = []
 
-    async def away(_: AsyncSession, numbers: Sequence[int]) -> None:
+    async def away(numbers: Sequence[int]) -> None:
         groups.append(list(numbers))
         raise OperationalError("INSERT", None, Exception("away"))
 
-    grouped = Grouped(database, away)
+    grouped = Grouped(away)
     ends = await asyncio.gather(*(grouped.add(n) for n in range(3)), return_exceptions=True)
     assert {type(end) for end in ends} == {OperationalError}
     assert groups == [[0, 1, 2]]  # Not tried one by one: the fault is nobody's own.
 
 
 async def test_who_is_cancelled_takes_nothing_back(database: Database) -> None:
-    grouped = Grouped(database, Storing())
+    grouped = Grouped(Storing(database))
     gone = asyncio.create_task(grouped.add(1))
     await asyncio.sleep(0)
     gone.cancel()
     await grouped.close()
     assert await stored(database) == [1]
+
+
+# Past SQLAlchemy ---------------------------------------------------------------------------------
+
+
+async def test_rows_and_statements_are_stored_all_or_none(database: Database) -> None:
+    rename = direct.Statement("UPDATE outbox SET topic = ? WHERE id = ?", ("new", 1))
+    await direct.store(database, [rows_of(database, [1, 2])], [rename])
+    again = direct.Statement("UPDATE outbox SET topic = ?", ("lost",))
+    with pytest.raises(IntegrityError):
+        await direct.store(database, [rows_of(database, [3]), rows_of(database, [1])], [again])
+    async with database.reading() as session:
+        kept = (await session.execute(select(OutboxMessage).order_by(OutboxMessage.id))).scalars()
+        found = [(row.id, row.topic, row.payload) for row in kept]
+    assert found == [(1, "new", {"a": None}), (2, "it's\t?", {"a": None})]
+    await direct.store(database, [rows_of(database, [3])])  # Nothing is left open.
+
+
+async def test_a_statement_that_cannot_run_is_a_fault_of_the_database(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        await direct.store(database, [], [direct.Statement("UPDATE nothing SET a = ?", (1,))])
+    await direct.store(database, [rows_of(database, [1])])
+
+
+async def test_writes_of_both_kinds_at_once_lose_nothing(database: Database) -> None:
+    """The event loop's writes through SQLAlchemy and those past it, in one line."""
+
+    async def through(number: int) -> None:
+        async def add(session: AsyncSession) -> None:
+            session.add(OutboxMessage(id=number, topic="t", payload={}))
+
+        await database.write(add)
+
+    grouped = Grouped(Storing(database))
+    both = [through(n) if n % 2 else grouped.add(n) for n in range(100, 160)]
+    await asyncio.gather(*both)
+    assert await stored(database) == list(range(100, 160))

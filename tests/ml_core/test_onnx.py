@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st

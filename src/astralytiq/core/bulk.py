@@ -9,7 +9,7 @@ are stored.
 
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -169,15 +169,20 @@ async def fill(connection: AsyncConnection, rows: Rows) -> None:
     That gives the interpreter's lock away with each row, and then waits for it: beside another
     thread at work it was ten times slower, and this is not.
     """
+    for statement, values in inserts_of(rows):
+        await connection.exec_driver_sql(statement, values)
+
+
+def inserts_of(rows: Rows) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Statements for SQLite, and their values one behind the other."""
     forms = forms_of(rows.table)
     shared = tuple(bound_values([value], forms[name])[0] for name, value in rows.shared.items())
     most = MOST_PARAMETERS // len(rows.all_names)
     for start in range(0, len(rows.values), most):
         part = rows.values[start : start + most]
-        statement = insert_of(rows.table.name, rows.all_names, len(part))
         # Numbered parameters would say the shared ones once, but SQLite looks each number up.
         flat = tuple(chain.from_iterable(row + shared for row in part))
-        await connection.exec_driver_sql(statement, flat)
+        yield insert_of(rows.table.name, rows.all_names, len(part)), flat
 
 
 @lru_cache(32)

@@ -10,23 +10,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.db import Database
 from astralytiq.core.errors import AppError
 
 Item = TypeVar("Item")
-Store = Callable[[AsyncSession, Sequence[Item]], Awaitable[None]]
+Store = Callable[[Sequence[Item]], Awaitable[None]]
 
 MOST = 1_000
 End = asyncio.Future[None]
 
 
 class Grouped(Generic[Item]):
-    """Stores items of many callers, together, in the order in which they came."""
+    """Stores items of many callers, together, in the order in which they came.
 
-    def __init__(self, database: Database, store: Store[Item], most: int = MOST) -> None:
-        self._database = database
+    `store` puts some into one transaction, and all of them or none.
+    """
+
+    def __init__(self, store: Store[Item], most: int = MOST) -> None:
         self._store = store
         self._most = most
         self._waiting: list[tuple[Item, End]] = []
@@ -67,7 +67,7 @@ class Grouped(Generic[Item]):
 
     async def _failure_of(self, items: Sequence[Item]) -> Exception | None:
         try:
-            await self._database.write(lambda session: self._store(session, items))
+            await self._store(items)
         except Exception as failure:  # Whoever waits for it raises it.
             return failure
         return None

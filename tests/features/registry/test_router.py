@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from astralytiq import __version__
+from astralytiq.core import direct
 from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database, utc_now
 from astralytiq.core.resources import Resources
@@ -123,13 +124,13 @@ async def test_a_stage_is_changed_as_the_model_was_seen(owner: httpx2.AsyncClien
 async def test_requests_per_day_counts_from_the_deployment(
     owner: httpx2.AsyncClient, database: Database
 ) -> None:
-    async def serve(session: Any) -> None:
-        version_id = await session.scalar(select(ModelVersion.id).where(ModelVersion.number == 1))
-        await serving.count_served(session, version_id, 10, 25.0)
-
-    await database.write(serve)  # Asked for by its number: before its deployment.
+    async with database.reading() as session:
+        first = select(ModelVersion.id).where(ModelVersion.number == 1)
+        version_id = (await session.scalars(first)).one()
+    served = serving.counted(version_id, 10, 25.0)
+    await direct.store(database, [], [served])  # Asked for by its number: before its deployment.
     await promote(owner, 1)
-    await database.write(serve)
+    await direct.store(database, [], [served])
     (model,) = (await owner.get(MODELS)).json()
     assert (model["requests_per_day"], model["avg_latency_ms"]) == (10.0, 2.5)
 

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import Table
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import bulk
+from astralytiq.core import bulk, direct
+from astralytiq.core.db import Database
 from astralytiq.core.grouped import Grouped
 from astralytiq.core.resources import Resources
 from astralytiq.features.registry import serving
@@ -40,16 +41,19 @@ COLUMNS = [field.name for field in fields(Recorded)]
 
 
 def recorder(resources: Resources) -> Grouped[Recorded]:
-    return resources.own("predictions.recorder", lambda house: Grouped(house.database, keep))
+    return resources.own(
+        "predictions.recorder", lambda house: Grouped(partial(keep, house.database))
+    )
 
 
-async def keep(session: AsyncSession, recorded: Sequence[Recorded]) -> None:
+async def keep(database: Database, recorded: Sequence[Recorded]) -> None:
     columns = {name: list(map(attrgetter(name), recorded)) for name in COLUMNS}
-    rows = bulk.rows_of(TABLE, columns, for_sqlite=bulk.is_sqlite(session))
-    await bulk.append(session, rows)
+    rows = bulk.rows_of(TABLE, columns, for_sqlite=database.is_sqlite)
     times: defaultdict[int, list[float]] = defaultdict(list)
     for one in recorded:
         times[one.model_version_id].append(one.latency_ms)
-    for version_id in sorted(times):  # In one order, so that two groups cannot wait for each other.
-        spent = times[version_id]
-        await serving.count_served(session, version_id, len(spent), sum(spent))
+    counts = [  # In one order, so that two groups cannot wait for each other.
+        serving.counted(version_id, len(spent), sum(spent))
+        for version_id, spent in sorted(times.items())
+    ]
+    await direct.store(database, [rows], counts)

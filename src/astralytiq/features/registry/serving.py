@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakSet
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, broadcast
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.db import after_commit
+from astralytiq.core.direct import Statement
 from astralytiq.core.errors import Conflict
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -117,18 +118,12 @@ async def serving_version(
     )
 
 
-async def count_served(
-    session: AsyncSession, version_id: int, requests: int, milliseconds: float
-) -> None:
+def counted(version_id: int, requests: int, milliseconds: float) -> Statement:
     """Counters only: neither the model's row version nor its ETag changes."""
-    await session.execute(
-        update(ModelVersion)
-        .where(ModelVersion.id == version_id)
-        .values(
-            served_count=ModelVersion.served_count + requests,
-            served_ms=ModelVersion.served_ms + milliseconds,
-        )
-        .execution_options(synchronize_session=False)
+    return Statement(
+        "UPDATE model_versions SET served_count = served_count + ?, served_ms = served_ms + ? "
+        "WHERE id = ?",
+        (requests, milliseconds, version_id),
     )
 
 
