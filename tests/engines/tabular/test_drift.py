@@ -206,3 +206,9 @@ def test_a_column_of_nulls_drifts_when_values_come(make: Make) -> None:
 def test_numbers_at_the_edge_of_what_a_float_holds_are_compared(make: Make) -> None:
     found = between(make, [-1.7e308, 0.0, 1.7e308] * 100, [-1.7e308, 1.0, 1.7e308] * 100)
     assert found.ks == pytest.approx(1 / 3)
+
+
+def test_values_that_hardly_differ_are_compared(make: Make) -> None:
+    """A way divided by less than a float can halve, or by so little that it leaves floats."""
+    found = between(make, [0.0, 5e-324, 3e-323, 1.0], [0.0, 1e-323, 2e-323, 50.0])
+    assert found.ks == pytest.approx(0.25)

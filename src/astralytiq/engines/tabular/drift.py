@@ -240,7 +240,7 @@ class Known:
         after = np.searchsorted(self._edges, values, side="right").clip(1, len(self._edges) - 1)
         halves = self._edges.astype(float) / 2  # Twice the greatest float is none.
         width = halves[after] - halves[after - 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             way = (values.astype(float) / 2 - halves[after - 1]) / width
         found: Shares = np.where(width > 0, way, 0.5).clip(0, 1)
         return found
