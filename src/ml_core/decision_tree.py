@@ -13,7 +13,7 @@ from ml_core.planting import plant, prepared, seeds_of
 from ml_core.pruning import PruningPath, pruning_path
 from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
 from ml_core.tree_text import tree_as_text
-from ml_core.trees import Tree
+from ml_core.trees import Gathering, Tree
 from ml_core.validation import check_integer
 from ml_core.weights import ClassWeight
 
@@ -140,7 +140,9 @@ class DecisionTreeClassifier(TreeClassifier):
             If a parameter, X, y or sample_weight is not as described.
         """
         learnt = self._rows(X, y, sample_weight)
-        self._learn(learnt, [self._grown(learnt)])
+        grown, gathering = self._grown(learnt), Gathering(1, learnt.classes.size)
+        gathering.add(grown.nodes, grown.lines)
+        self._learn(learnt, gathering.forest(), [grown.decreases])
         return self
 
     def cost_complexity_pruning_path(

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -45,10 +46,11 @@ def _on_threads(
     task: Callable[[Item], Result], items: Sequence[Item], workers: int
 ) -> Iterator[Result]:
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(task, item) for item in items]
+        waiting = deque(pool.submit(task, item) for item in items)
         try:
-            for future in futures:
-                yield future.result()
+            # A future holds on to its result, so none is kept longer than needed.
+            while waiting:
+                yield waiting.popleft().result()
         finally:
-            for future in futures:
+            for future in waiting:
                 future.cancel()

@@ -11,8 +11,8 @@ from ml_core.draws import Draws, drawn_rows
 from ml_core.growing import Grown, Rules, Weighing, grow
 from ml_core.growing_native import can_grow, grow_in_c
 from ml_core.native import library
+from ml_core.prediction import leaf_lines
 from ml_core.pruning import pruned
-from ml_core.trees import Forest
 from ml_core.weights import OF_SUBSAMPLE, ClassWeight, Weights, are_whole, class_scales, fixed_point
 
 # Rows that one bootstrap draws at most: its trees count rows in 32 bits.
@@ -152,8 +152,8 @@ def plant(plan: Plan, *ground_and_seed: Any) -> Planted:
     if not plan.oob or drawn is None or ground.X is None:
         return Planted(grown, None, None)
     left_out = np.flatnonzero(drawn == 0)
-    tree = Forest.gathered([(grown.nodes, grown.lines)], plan.classes.size)
-    return Planted(grown, left_out, tree.leaf_lines(ground.X[left_out])[:, 0])
+    lines = leaf_lines(grown.nodes, np.zeros(1, dtype=np.int32), ground.X[left_out])
+    return Planted(grown, left_out, lines[:, 0])
 
 
 def _weighing(plan: Plan, ground: Ground, seed: int) -> tuple[Weighing, NDArray[np.int32] | None]:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
-from ml_core.growing import Grown
 from ml_core.parallel import each
 from ml_core.planting import Planted, Rows, plant, prepared, seeds_of
 from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
-from ml_core.trees import Tree
+from ml_core.trees import Gathering, Tree
 from ml_core.validation import check_flag, check_integer, is_integer
 from ml_core.weights import ClassWeight
 
@@ -160,15 +159,16 @@ class RandomForestClassifier(TreeClassifier):
         learnt = self._rows(X, y, sample_weight)
         shape = (len(learnt.rows.X), learnt.classes.size)
         votes = np.zeros(shape) if self.oob_score else None
-        grown: list[Grown] = []
+        gathering, decreases = Gathering(int(self.n_estimators), shape[1]), []
         with closing(self._planted(learnt)) as growing:
             for one in growing:
                 if votes is not None:
                     _add_votes(votes, one, hard=self._votes_are_hard())
-                grown.append(one.grown)
+                gathering.add(one.grown.nodes, one.grown.lines)
+                decreases.append(one.grown.decreases)
                 if progress is not None:
-                    progress(len(grown), int(self.n_estimators))
-        self._learn(learnt, grown)
+                    progress(len(decreases), int(self.n_estimators))
+        self._learn(learnt, gathering.forest(), decreases)
         self.__dict__.pop("oob_score_", None)
         if votes is not None:
             self._learn_oob_score(votes, learnt.rows)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ml_core.base import Classifier
 from ml_core.criteria import CRITERIA
-from ml_core.growing import UNLIMITED, Grown, Rules
+from ml_core.growing import UNLIMITED, Rules
 from ml_core.onnx import forest_to_onnx
 from ml_core.planting import Rows, weighed_rows
 from ml_core.trees import NODE_OF, Forest
@@ -182,15 +182,13 @@ class TreeClassifier(Classifier):
         check_class_weight(self.class_weight, of_subsample=self._has_subsamples())
         features_per_node(self.max_features, 1)
 
-    def _learn(self, learnt: Learnt, grown: list[Grown]) -> None:
+    def _learn(self, learnt: Learnt, forest: Forest, decreases: list[NDArray[np.float64]]) -> None:
         """Take over what `fit` found, all at once: a fit that fails leaves the old model whole.
 
-        Takes the trees out of the list, which would otherwise hold them a second time.
+        ``decreases`` are those of each tree, as in `Grown`.
         """
-        importances = mean_importances([one.decreases for one in grown])
-        parts = [(one.nodes, one.lines) for one in grown]
-        grown.clear()
-        self._forest = Forest.gathered(parts, learnt.classes.size)
+        importances = mean_importances(decreases)
+        self._forest = forest
         self.feature_importances_ = importances
         self.classes_ = learnt.classes
         self.n_features_in_ = importances.size

@@ -110,24 +110,10 @@ class Forest:
     def of(cls, trees: Sequence[Tree]) -> "Forest":
         """Raises ValueError for more nodes than int32 can count."""
         n_classes = trees[0].shares.shape[1]
-        return cls.gathered([(tree.nodes, tree.shares[n_classes:]) for tree in trees], n_classes)
-
-    @classmethod
-    def gathered(cls, parts: list[tuple[Nodes, Shares]], n_classes: int) -> "Forest":
-        """The forest of trees given as nodes and shares without those of pure leaves.
-
-        Takes them out of the list one by one, so that memory does not hold all trees twice.
-        """
-        roots = _starts([nodes.size for nodes, _ in parts], 0)
-        first_lines = _starts([len(lines) for _, lines in parts], n_classes)
-        nodes = np.empty(roots[-1], parts[0][0].dtype)
-        shares = np.empty((first_lines[-1], n_classes))
-        shares[:n_classes] = np.eye(n_classes)
-        for at in range(len(parts) - 1, -1, -1):
-            part = nodes[roots[at] : roots[at + 1]]
-            part[...], shares[first_lines[at] : first_lines[at + 1]] = parts.pop()
-            _move(part, int(roots[at]), int(first_lines[at]) - n_classes, n_classes)
-        return cls(nodes, shares, roots[:-1].astype(np.int32))
+        gathering = Gathering(len(trees), n_classes)
+        for tree in trees:
+            gathering.add(tree.nodes, tree.shares[n_classes:])
+        return gathering.forest()
 
     def trees(self) -> tuple[Tree, ...]:
         """The trees one by one, each counting its nodes and lines from 0."""
@@ -217,12 +203,67 @@ class Forest:
             raise ValueError("the model's class shares are not shares")
 
 
-def _starts(sizes: Sequence[int], first: int) -> NDArray[np.int64]:
-    """Where each part begins, and behind them the end of the last."""
-    starts = np.cumsum([first, *sizes], dtype=np.int64)
-    if starts[-1] > MOST_NODES:
-        raise ValueError(f"the forest would have {starts[-1]} nodes, but at most {MOST_NODES} fit")
-    return starts
+class Gathering:
+    """The forest of trees that come one by one, each of which memory holds only once."""
+
+    def __init__(self, n_trees: int, n_classes: int) -> None:
+        self._n_classes = n_classes
+        self._roots: list[int] = []
+        self._nodes, self._lines = _Row(n_trees), _Row(n_trees)
+
+    def add(self, nodes: Nodes, lines: Shares) -> None:
+        """Put a tree behind the others; ``lines`` are its shares without those of pure leaves.
+
+        Raises
+        ------
+        ValueError
+            For more nodes than int32 can count.
+        """
+        start, first_line = self._nodes.length, self._lines.length
+        if start + nodes.size > MOST_NODES:
+            raise ValueError(
+                f"the forest would have more than {MOST_NODES} nodes; grow fewer trees"
+            )
+        _move(self._nodes.add(nodes), start, first_line, self._n_classes)
+        self._lines.add(lines)
+        self._roots.append(start)
+
+    def forest(self) -> Forest:
+        """All trees so far; takes them over, so nothing can be added any more."""
+        shares = np.concatenate([np.eye(self._n_classes), self._lines.whole()])
+        return Forest(self._nodes.whole(), shares, np.array(self._roots, dtype=np.int32))
+
+
+class _Row:
+    """Arrays one behind the other, in room for all that is guessed from the first of them.
+
+    Room that is not written to takes no memory, and what is too much is given back at the end.
+    """
+
+    def __init__(self, n_parts: int) -> None:
+        self.length = 0
+        self._n_parts = n_parts
+        self._room: NDArray[Any] | None = None
+
+    def add(self, part: NDArray[Any]) -> NDArray[Any]:
+        end = self.length + len(part)
+        if self._room is None or end > len(self._room):
+            # A quarter more than if all parts were as long as this one.
+            size = end + len(part) * self._n_parts * 5 // 4
+            room = np.empty((size, *part.shape[1:]), part.dtype)
+            if self._room is not None:
+                room[: self.length] = self._room[: self.length]
+            self._room = room
+        added = self._room[self.length : end]
+        added[...] = part
+        self.length = end
+        return added
+
+    def whole(self) -> NDArray[Any]:
+        room, self._room = self._room, None
+        assert room is not None
+        room.resize((self.length, *room.shape[1:]), refcheck=False)
+        return room
 
 
 def _move(nodes: Nodes, by: int, by_line: int, n_classes: int) -> None:
