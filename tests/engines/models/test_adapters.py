@@ -1,4 +1,4 @@
-"""What every adapter must do, whatever is behind it."""
+"""What is peculiar to single algorithms: all that is common is in test_conformance.py."""
 
 import inspect
 
@@ -11,60 +11,20 @@ from astralytiq.engines.models.trees import CLASSES
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(80, 3))
-TARGET = np.where(FEATURES[:, 1] > 0, "high", "low")
 
-every_algorithm = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+every_tree = pytest.mark.parametrize("name", sorted(CLASSES))
 
 
 def ignore(done: int, total: int) -> None: ...
 
 
-@every_algorithm
-def test_a_saved_model_is_the_same_bytes_and_predicts_the_same_when_loaded(name: str) -> None:
-    adapter = adapter_of(name)
-    saved = [
-        adapter.save(adapter.train(FEATURES, TARGET, {"max_depth": 3}, 7, ignore)) for _ in "12"
-    ]
-    assert saved[0] == saved[1]
-    model = adapter.load(saved[0])
-    found = adapter.predict(model, FEATURES[:5].tolist())
-    assert found.labels == TARGET[:5].tolist()
-    assert adapter.classes(model) == ["high", "low"]
-    assert np.allclose(np.sum(found.probabilities, axis=1), 1)
-    assert np.argmax(adapter.importances(model)) == 1
-    assert adapter.evaluate(model, FEATURES, TARGET).metrics["accuracy"] > 0.9
-
-
-@every_algorithm
-def test_progress_can_end_the_training(name: str) -> None:
-    def stop(done: int, total: int) -> None:
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        adapter_of(name).train(FEATURES, TARGET, {}, 0, stop)
-
-
-@every_algorithm
+@every_tree
 def test_data_that_cannot_be_learnt_from_are_refused_in_words(name: str) -> None:
     with pytest.raises(BadTraining, match="continuous"):
         adapter_of(name).train(FEATURES, FEATURES[:, 0], {}, 0, ignore)
 
 
-@every_algorithm
-@pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x04N."])
-def test_23_only_own_files_are_loaded(name: str, content: bytes) -> None:
-    with pytest.raises(ValueError, match="model"):
-        adapter_of(name).load(content)
-
-
-def test_23_another_algorithms_file_is_refused() -> None:
-    tree = adapter_of("decision_tree")
-    content = tree.save(tree.train(FEATURES, TARGET, {}, 0, ignore))
-    with pytest.raises(ValueError, match="no random_forest"):
-        adapter_of("random_forest").load(content)
-
-
-@every_algorithm
+@every_tree
 def test_the_catalogue_tells_the_estimators_own_defaults(name: str) -> None:
     theirs = inspect.signature(CLASSES[name]).parameters
     told = completed(ALGORITHMS[name], {})

@@ -88,6 +88,31 @@ async def test_a_job_ends_in_a_version_and_a_run(
     assert [path.read_bytes() for path in artifacts] == [stored]
 
 
+async def test_clusters_are_found_without_a_target_and_serve(lab: Lab) -> None:
+    asked: dict[str, Any] = {
+        "algorithm": "kmeans",
+        "target": None,
+        "params": {"n_clusters": 3},
+        "seed": 1,
+    }
+    job = await lab.train(**asked)
+    assert job["status"] == "succeeded", job["error"]
+    version = await lab.version(1)
+    assert (version["task"], version["target"], version["classes"]) == ("clustering", "", [0, 1, 2])
+    assert set(version["metrics"]) == {"inertia", "silhouette"}
+    evaluation = version["evaluation"]
+    assert (evaluation["train_rows"], evaluation["test_rows"]) == (60, 0)
+    assert sum(evaluation["cluster_sizes"]) == 60
+    await lab.client.post("/api/v1/models/flowers/versions/1/stage", json={"stage": "production"})
+    rows = {"instances": evaluation["cluster_centres"]}
+    answer = (await lab.client.post("/api/v1/models/flowers/predict", json=rows)).json()
+    assert (answer["predictions"], answer["probabilities"]) == ([0, 1, 2], [])
+    await lab.client.post("/api/v1/models/flowers/versions/1/reproduce")
+    await lab.run_jobs()
+    (last, *_) = (await lab.client.get("/api/v1/jobs")).json()
+    assert last["result"]["reproduced"] is True
+
+
 async def stored_key(resources: Resources) -> str:
     async with resources.database.reading() as session:
         return (await session.scalars(select(ModelVersion.storage_key))).one()

@@ -53,6 +53,7 @@ async def test_everybody_may_ask_what_can_be_trained(client: httpx2.AsyncClient)
     assert names == list(ALGORITHMS)
     for algorithm in found["available_algorithms"]:
         assert adapter_of(algorithm["name"])
+        assert algorithm["status"] == "available"
         assert algorithm["cli_command"].startswith(f"python -m ml_core.{algorithm['name']} ")
         assert {"name", "default", "description"} <= set(algorithm["parameters"][0])
 
@@ -95,9 +96,11 @@ async def test_everything_wrong_is_told_at_once(scientist: httpx2.AsyncClient) -
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"algorithm": "magic"}, "['decision_tree', 'random_forest']"),
+        ({"algorithm": "magic"}, "'kmeans', "),
         ({"target": "day"}, "not a label"),
         ({"target": "length", "features": ["length"]}, "is the target"),
+        ({"target": None}, "name the column to predict"),
+        ({"algorithm": "kmeans"}, "clustering has no target"),
         ({"test_size": 1}, "less than 1"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"gpu": True}, "Extra inputs"),

@@ -1,7 +1,9 @@
 """What every adapter offers. Nothing here imports NumPy: the API lists algorithms without it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
 
 Label = str | int | float | bool
 Progress = Callable[[int, int], None]
+AVAILABLE = "available"
 
 
 class BadTraining(Exception):
@@ -40,13 +43,18 @@ class Algorithm:
     description: str
     cli_command: str
     parameters: tuple[Parameter, ...]
-    task: str = "classification"
-    status: str = "available"
+    task: str = "classification"  # or "regression", or "clustering", which has no target
+    unit: str = "steps"  # what `progress` counts
+    extra: str = ""  # of our distribution: what it needs to be installed with
+    needs: tuple[str, ...] = ()  # the modules that the extra brings
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """A label for each row, and each row's probabilities in the order of the model's classes."""
+    """A label for each row, and each row's probabilities in the order of the model's classes.
+
+    Clusters and numbers have no probabilities: there the list is empty.
+    """
 
     labels: list[Label]
     probabilities: list[list[float]]
@@ -59,6 +67,7 @@ class Evaluation:
     metrics: dict[str, float]
     classes: list[Label]
     confusion: list[list[int]] = field(default_factory=list)  # [truth][prediction]
+    more: dict[str, Any] = field(default_factory=dict)  # what JSON can hold
 
 
 class Adapter(Protocol):
@@ -76,8 +85,8 @@ class Adapter(Protocol):
     ) -> Any:
         """(rows, features) float64 and (rows,) labels into a model; raises BadTraining.
 
-        The same arguments give a model that is saved as the same bytes. What `progress` raises
-        ends the training.
+        Labels are float64 for regression; clustering does not look at them. The same arguments
+        give a model that is saved as the same bytes. What `progress` raises ends the training.
         """
 
     def predict(self, model: Any, features: "ArrayLike") -> Predictions: ...
@@ -86,9 +95,11 @@ class Adapter(Protocol):
         self, model: Any, features: "NDArray[Any]", target: "NDArray[Any]"
     ) -> Evaluation: ...
 
-    def importances(self, model: Any) -> list[float]: ...
+    def importances(self, model: Any) -> list[float]:
+        """Of each feature, adding up to 1; empty where the algorithm has none."""
 
-    def classes(self, model: Any) -> list[Label]: ...
+    def classes(self, model: Any) -> list[Label]:
+        """The labels in order; none of a regression."""
 
     def save(self, model: Any) -> bytes: ...
 
@@ -97,6 +108,15 @@ class Adapter(Protocol):
 
     def to_onnx(self, model: Any) -> bytes:
         """The model for other runtimes; raises NoOnnx."""
+
+
+def status_of(algorithm: Algorithm) -> str:
+    if all(find_spec(module) for module in algorithm.needs):
+        return AVAILABLE
+    return (
+        f"needs the extra {algorithm.extra}: pip install 'astralytiq[{algorithm.extra}]' where the "
+        "API and the workers run"
+    )
 
 
 def faults_of(algorithm: Algorithm, params: dict[str, Any]) -> list[tuple[str, str]]:
@@ -129,7 +149,9 @@ def fault_of(parameter: Parameter, value: Any) -> str:
 def within(value: Any, low: float | None, high: float | None) -> bool:
     if value is None or isinstance(value, bool):
         return True
-    return (low is None or value >= low) and (high is None or value <= high)
+    return (
+        math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
+    )
 
 
 def kind_of(value: Any) -> str:

@@ -15,7 +15,7 @@ from astralytiq.core.storage import Stored
 from astralytiq.engines.models import environment
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import Adapter, BadTraining, Evaluation, completed
-from astralytiq.engines.models.splitting import Rows, stratified
+from astralytiq.engines.models.splitting import Rows, split
 from astralytiq.features.registry.service import Trained
 
 from .plan import Plan, Source
@@ -37,18 +37,24 @@ class Fitted:
     rows: Rows
     tests: Rows
 
+    def evaluation(self) -> Evaluation:
+        """On rows that the model has not seen; clusters have none, and are judged on their own."""
+        judged = self.tests if len(self.tests) else self.rows
+        return self.adapter.evaluate(self.model, self.features[judged], self.target[judged])
+
 
 def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
     """The same plan, table and code give the same model, byte for byte."""
     refuse_gaps(table)
-    features, target = matrix_of(table, plan.features), labels_of(table, plan.target)
     adapter = adapter_of(plan.algorithm)
+    features, target = matrix_of(table, plan.features), target_of(table, plan, adapter)
 
     def progress(done: int, total: int) -> None:
-        work.report(0.05 + 0.8 * done / total, "training", f"{done} of {total} trees")
+        message = f"{done} of {total} {adapter.algorithm.unit}"
+        work.report(0.05 + 0.8 * done / total, "training", message)
 
     try:
-        rows, tests = stratified(target, plan.test_size, plan.seed)
+        rows, tests = split(adapter.algorithm.task, target, plan.test_size, plan.seed)
         model = adapter.train(features[rows], target[rows], plan.params, plan.seed, progress)
     except BadTraining as error:
         raise Invalid(str(error)) from None
@@ -58,17 +64,23 @@ def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
 def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
     """Blocks for as long as the training takes: runs in a thread."""
     found = fitted(work, plan, table)
-    adapter, model, tests = found.adapter, found.model, found.tests
-    work.report(0.87, "evaluating", f"{len(tests)} rows")
-    judged = adapter.evaluate(model, found.features[tests], found.target[tests])
-    importances = dict(zip(plan.features, adapter.importances(model), strict=True))
-    counts = {"train_rows": len(found.rows), "test_rows": len(tests), "test_size": plan.test_size}
+    work.report(0.87, "evaluating", f"{len(found.tests)} rows")
+    judged = found.evaluation()
+    more = {
+        **judged.more,
+        "train_rows": len(found.rows),
+        "test_rows": len(found.tests),
+        "test_size": plan.test_size,
+        "importances": named(plan.features, found.adapter.importances(found.model)),
+    }
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
-    stored = work.resources.storage.put(key, adapter.save(model))
-    return described(
-        plan, source, stored, judged, {**counts, "importances": importances}, work.claim.id
-    )
+    stored = work.resources.storage.put(key, found.adapter.save(found.model))
+    return described(plan, source, stored, judged, more, work.claim.id)
+
+
+def named(features: list[str], importances: list[float]) -> dict[str, float]:
+    return dict(zip(features, importances, strict=True)) if importances else {}
 
 
 def trained_again(work: Work, plan: Plan, table: "pa.Table") -> bytes:
@@ -93,7 +105,7 @@ def described(
         metrics=found.metrics,
         evaluation={**more, "confusion_matrix": found.confusion},
         features=[{"name": name, "type": source.types[name]} for name in plan.features],
-        target=plan.target,
+        target=plan.target or "",
         classes=found.classes,
         dataset_version_id=source.version.id,
         dataset=plan.dataset,
@@ -131,6 +143,15 @@ def matrix_of(table: "pa.Table", names: list[str]) -> NDArray[np.float64]:
     """(rows, features)"""
     columns: list[Any] = [table[name] for name in names]
     return np.column_stack([column.to_numpy().astype(np.float64) for column in columns])
+
+
+def target_of(table: "pa.Table", plan: Plan, adapter: Adapter) -> NDArray[Any]:
+    task = adapter.algorithm.task
+    if task == "clustering" or plan.target is None:
+        return np.zeros(table.num_rows)
+    if task == "regression":
+        return matrix_of(table, [plan.target])[:, 0]
+    return labels_of(table, plan.target)
 
 
 def labels_of(table: "pa.Table", name: str) -> NDArray[Any]:

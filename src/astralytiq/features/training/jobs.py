@@ -81,8 +81,7 @@ async def fit(work: Work, plan: Plan, source: Source) -> None:
 
     began = utc_now()
     work.report(0.02, "reading", plan.dataset)
-    names = [*plan.features, plan.target]
-    table = await datasets.open_table(work.resources, source.version, names)
+    table = await datasets.open_table(work.resources, source.version, plan.columns)
     trained = await asyncio.to_thread(fitting.train, work, plan, source, table)
     times = [began.isoformat(), utc_now().isoformat()]
 
@@ -107,7 +106,7 @@ def track(
             experiment=plan.experiment,
             run_name=plan.model_name,
             params={**trained.params, "seed": plan.seed, "test_size": plan.test_size,
-                    "target": plan.target, "features": plan.features},
+                    "target": plan.target or "", "features": plan.features},
             metrics=trained.metrics,
             tags={"algorithm": plan.algorithm, "dataset": plan.dataset},
             dataset_name=source.dataset.name,

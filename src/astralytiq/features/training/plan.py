@@ -13,13 +13,17 @@ class Plan:
 
     algorithm: str
     dataset: str
-    target: str
+    target: str | None
     features: list[str]
     params: dict[str, Any]
     test_size: float
     seed: int
     experiment: str
     model_name: str
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.features, *([self.target] if self.target is not None else [])]
 
 
 @dataclass(frozen=True)

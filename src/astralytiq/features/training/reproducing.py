@@ -40,7 +40,7 @@ async def reproduced(work: Work, name: str, number: int) -> dict[str, Any]:
         _, frozen = await datasets.origin_of(session, version.dataset_version_id)
     plan = plan_of(name, version)
     work.report(0.02, "reading", plan.dataset)
-    table = await datasets.open_table(work.resources, frozen, [*plan.features, plan.target])
+    table = await datasets.open_table(work.resources, frozen, plan.columns)
     content = await asyncio.to_thread(fitting.trained_again, work, plan, table)
     sha256 = hashlib.sha256(content).hexdigest()
     return {
@@ -57,7 +57,7 @@ def plan_of(name: str, version: ModelVersion) -> Plan:
     return Plan(
         algorithm=version.algorithm,
         dataset=version.dataset,
-        target=version.target,
+        target=version.target or None,
         features=[feature["name"] for feature in version.features],
         params=version.params,
         test_size=version.evaluation["test_size"],

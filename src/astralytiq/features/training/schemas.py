@@ -13,7 +13,7 @@ Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f
 class TrainingRequest(Body):
     algorithm: str = Field(description="one of GET /api/v1/ml/", examples=["random_forest"])
     dataset_id: int | str = Field(description='"7@2", or 7 for its newest version')
-    target: str = Field(description="the column to predict")
+    target: str | None = Field(None, description="the column to predict; clustering has none")
     features: Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="default: all columns of numbers but the target and those named _…"
     )
@@ -30,7 +30,7 @@ class TrainingAsked(Answer):
     algorithm: str
     model_name: str
     dataset: str
-    target: str
+    target: str | None
     features: list[str]
     message: str
 
@@ -58,8 +58,8 @@ class AlgorithmRead(Answer):
     name: str
     description: str
     cli_command: str
-    status: str
-    task: str
+    status: str = Field(description="available, or what it needs to be")
+    task: str = Field(description="classification, regression or clustering")
     parameters: tuple[ParameterRead, ...]
 
 

@@ -11,7 +11,7 @@ from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.jobs import Job
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import ALGORITHMS
-from astralytiq.engines.models.contract import faults_of
+from astralytiq.engines.models.contract import faults_of, status_of
 from astralytiq.engines.tabular.columns import NUMERIC
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
@@ -31,7 +31,8 @@ FEATURES = [
 def overview() -> Overview:
     return Overview(
         available_algorithms=[
-            AlgorithmRead.model_validate(asdict(algorithm)) for algorithm in ALGORITHMS.values()
+            AlgorithmRead.model_validate({**asdict(algorithm), "status": status_of(algorithm)})
+            for algorithm in ALGORITHMS.values()
         ],
         message="POST /api/v1/ml/train trains one of these on a data set.",
         version=__version__,
@@ -60,7 +61,7 @@ async def start(session: AsyncSession, actor: Actor, asked: TrainingRequest) -> 
     )
 
 
-def default_features(types: dict[str, str], target: str) -> list[str]:
+def default_features(types: dict[str, str], target: str | None) -> list[str]:
     return [
         name
         for name, type_ in types.items()
@@ -71,7 +72,7 @@ def default_features(types: dict[str, str], target: str) -> list[str]:
 def all_faults(asked: TrainingRequest, types: dict[str, str], features: list[str]) -> list[Fault]:
     return [
         *algorithm_faults(asked),
-        *target_faults(asked.target, types),
+        *target_faults(asked, types),
         *feature_faults(asked.target, types, features),
         *name_faults(asked.model_name),
     ]
@@ -88,16 +89,26 @@ def algorithm_faults(asked: TrainingRequest) -> list[Fault]:
     ]
 
 
-def target_faults(target: str, types: dict[str, str]) -> list[Fault]:
-    loc = ("body", "target")
+def target_faults(asked: TrainingRequest, types: dict[str, str]) -> list[Fault]:
+    algorithm = ALGORITHMS.get(asked.algorithm)
+    words = target_fault(algorithm.task if algorithm else "", asked.target, types)
+    return [Fault(("body", "target"), words)] if words else []
+
+
+def target_fault(task: str, target: str | None, types: dict[str, str]) -> str:
+    if task == "clustering":
+        return "" if target is None else "clustering has no target: leave it out"
+    if target is None:
+        return f"target: name the column to predict; there are {sorted(types)}"
     if target not in types:
-        return [Fault(loc, f"target {target!r} is no column; there are {sorted(types)}")]
-    if types[target] not in LABELS:
-        return [Fault(loc, f"target {target!r} is a {types[target]}, not a label")]
-    return []
+        return f"target {target!r} is no column; there are {sorted(types)}"
+    kind = types[target]
+    if task == "regression":
+        return "" if kind in NUMERIC else f"target {target!r} is a {kind}, not a number"
+    return "" if kind in LABELS else f"target {target!r} is a {kind}, not a label"
 
 
-def feature_faults(target: str, types: dict[str, str], features: list[str]) -> list[Fault]:
+def feature_faults(target: str | None, types: dict[str, str], features: list[str]) -> list[Fault]:
     if not features:
         words = "there is no column of numbers beside the target; name features to train on"
         return [Fault(("body", "features"), words)]
