@@ -70,12 +70,12 @@ def came_from_loopback(request: Request) -> bool:
     return peer in LOOPBACK_HOSTS and request.url.hostname in LOOPBACK_HOSTS
 
 
-def origin_of(request: Request) -> Origin:
+async def origin_of(request: Request) -> Origin:
     address = request.client.host if request.client else None
     return Origin(request.headers.get("user-agent"), address)
 
 
-def throttle_of(request: Request) -> Throttle:
+async def throttle_of(request: Request) -> Throttle:
     """One for the whole application: it holds the slots of those who are signing in."""
     state = request.app.state
     if not hasattr(state, "throttle"):
@@ -87,7 +87,7 @@ def throttle_of(request: Request) -> Throttle:
 Account = Annotated[Actor, needs()]
 
 
-def in_person(request: Request, actor: Account) -> Actor:
+async def in_person(request: Request, actor: Account) -> Actor:
     """No API key, also not one that comes as a cookie: who finds a device must not get all."""
     if not actor.via.startswith("local:"):
         session_id_of(request)

@@ -6,15 +6,18 @@ from typing import Annotated, Any
 from fastapi import Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from astralytiq.core.lineage import Kind
 from astralytiq.core.schemas import Id, Moment
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, PageAsked, Session, charged_to, needs, room
 
-from . import export, service
-from .schemas import AuditRead, ExportFormat, VerdictRead
+from . import export, graph, service, things, views
+from .schemas import AuditRead, Direction, ExportFormat, LineageRead, VerdictRead
 from .service import EntryRow, Filters, Link, Verdict
 
 router = room("/audit", "history")
+lineage = room("/lineage", "history")
+datasets = room("/datasets", "history")
 
 Admin = Annotated[Actor, needs("audit:read")]
 EXPECTED = r"^[0-9]{1,18}:[0-9a-f]{64}$"
@@ -23,7 +26,7 @@ FILES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def filters_asked(
+async def filters_asked(
     actor: Annotated[
         str | None,
         Query(max_length=500, description="an account's id or email, 'system' or 'anonymous'"),
@@ -86,3 +89,37 @@ async def verify(
     """Read all of the chain and name the first row that does not fit."""
     sequence, _, noted = (expect or "").partition(":")
     return await service.verify(house.database, Link(int(sequence), noted) if expect else None)
+
+
+# Lineage ----------------------------------------------------------------------------------------
+
+Reader = Annotated[Actor, needs("data:read")]
+Way = Annotated[Direction, Query(description="what it came of, what came of it, or both")]
+Depth = Annotated[int, Query(ge=1, le=50, description="how many edges away")]
+
+
+@lineage.get("/{kind}/{thing_id}")
+async def read_lineage(
+    session: Session,
+    actor: Reader,
+    kind: Kind,
+    thing_id: str,
+    direction: Way = Direction.both,
+    depth: Depth = 20,
+) -> LineageRead:
+    """Predictions are shown to those who may see them."""
+    start = await things.find(session, kind, thing_id)
+    return views.read(await graph.around(session, actor, start, direction, depth))
+
+
+@datasets.get("/{dataset_id}/lineage")
+async def read_lineage_of_dataset(
+    session: Session,
+    actor: Reader,
+    dataset_id: Id,
+    version: Annotated[Id | None, Query(description="default: the newest version")] = None,
+    direction: Way = Direction.both,
+    depth: Depth = 20,
+) -> LineageRead:
+    start = await things.version_of(session, dataset_id, version)
+    return views.read(await graph.around(session, actor, start, direction, depth))

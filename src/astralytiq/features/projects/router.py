@@ -37,7 +37,7 @@ Reader = Annotated[Actor, needs("projects:read")]
 Writer = Annotated[Actor, needs("projects:write")]
 
 
-def filters_asked(
+async def filters_asked(
     status: ProjectStatus | None = None,
     language: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
     q: Annotated[

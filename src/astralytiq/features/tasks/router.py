@@ -28,7 +28,7 @@ Reader = Annotated[Actor, needs("tasks:read")]
 Writer = Annotated[Actor, needs("tasks:write")]
 
 
-def filters_asked(
+async def filters_asked(
     status: TaskStatus | None = None,
     priority: TaskPriority | None = None,
     project: Id | None = None,

@@ -92,7 +92,7 @@ async def credentials_or_fault(request: Request) -> Credentials:
         raise RequestValidationError([fault]) from None
 
 
-def no_store(response: Response) -> None:
+async def no_store(response: Response) -> None:
     """Answers with secrets stay in no cache."""
     response.headers["Cache-Control"] = "no-store"
 

@@ -49,7 +49,7 @@ async def run_all_by_get(response: Response, house: House, actor: Runner) -> dic
     return {"runs": await house.database.write(lambda s: starting.start_all(s, actor))}
 
 
-def filters_asked(
+async def filters_asked(
     source: str | None = None,
     category: str | None = None,
     entity_id: Annotated[
