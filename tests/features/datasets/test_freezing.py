@@ -14,6 +14,7 @@ from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Role
 from astralytiq.features.datasets.models import DatasetVersion
+from astralytiq.features.ingestion import indexing, reading
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.models import DataRecord
 from astralytiq.features.ingestion.schemas import CsvSource
@@ -159,16 +160,16 @@ async def test_a_cancelled_job_leaves_a_failed_set(
 ) -> None:
     await store_records(resources)
     scientist = await sign_in(Role.data_scientist)
-    read_batches = ingestion.read_batches
+    batches = reading.batches
 
-    async def cancel_then_read(session: Any, source: str, size: int) -> Any:
+    async def cancel_then_read(*arguments: Any) -> Any:
         (job,) = (await scientist.get("/api/v1/jobs")).json()
         if not job["cancel_requested"]:
             await scientist.post(f"/api/v1/jobs/{job['job_id']}/cancel")
-        async for records in read_batches(session, source, size):
+        async for records in batches(*arguments):
             yield records
 
-    monkeypatch.setattr(ingestion, "read_batches", cancel_then_read)
+    monkeypatch.setattr(reading, "batches", cancel_then_read)
     dataset_id = await freeze(scientist, run_jobs, "garden")
     read = (await scientist.get(f"/api/v1/datasets/{dataset_id}")).json()
     assert (read["status"], read["version"]) == ("failed", 0)
@@ -203,3 +204,73 @@ async def test_an_idempotency_key_makes_one_set(
     assert answers[0].json() == answers[1].json()
     await run_jobs()
     assert (await analyst.get("/api/v1/datasets")).headers["x-total-count"] == "1"
+
+
+async def test_a_query_over_the_records_becomes_a_set_and_is_asked_again(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources, category="old")
+    await store_records(resources, "shop", [{"price": 3}], run_id="run-2", category="new")
+    await store_records(resources, rows=[{"length": 1}], first=60, run_id="run-3", category="new")
+    analyst = await sign_in(Role.analyst)
+    query = {"category": "new", "updated_since": "2020-01-01T00:00:00Z"}
+    body = {"name": "new ones", "from_query": query}
+    asked = await analyst.post("/api/v1/datasets", json=body)
+    assert asked.status_code == 201, asked.text
+    await run_jobs()
+    dataset_id = asked.json()["id"]
+    (version,) = await versions(analyst, dataset_id)
+    assert version["origin"] == {"kind": "query", "query": query, "run_ids": ["run-2", "run-3"]}
+    assert version["rows"] == 2
+    await store_records(resources, "shop", [{"price": 4}], first=1, category="new")
+    await analyst.post(f"/api/v1/datasets/{dataset_id}/versions")
+    await run_jobs()
+    newest, _ = await versions(analyst, dataset_id)
+    assert (newest["rows"], newest["origin"]["query"]) == (3, query)
+
+
+async def test_words_are_part_of_a_query(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources, rows=[{"n": 1}], title="a red rose")
+    await store_records(resources, rows=[{"n": 2}], first=1, title="a white rose")
+    await resources.database.write(indexing.note_all)
+    await resources.database.write(indexing.enqueue)
+    await run_jobs()
+    analyst = await sign_in(Role.analyst)
+    body = {"name": "roses", "from_query": {"q": "ros red"}}
+    dataset_id = (await analyst.post("/api/v1/datasets", json=body)).json()["id"]
+    await run_jobs()
+    rows = (await analyst.get(f"/api/v1/datasets/{dataset_id}/preview")).json()["rows"]
+    assert [row["title"] for row in rows] == ["a red rose"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"from_query": {"colour": "red"}},
+        {"from_query": {"source": "nowhere"}},
+        {"from_query": {"published_after": "yesterday"}},
+        {"from_query": {}, "from_records": {"source": "flowers"}},
+    ],
+)
+async def test_a_set_says_once_which_records_it_wants(
+    resources: Resources, sign_in: SignIn, given: dict[str, Any]
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    answer = await analyst.post("/api/v1/datasets", json={"name": "garden", **given})
+    assert answer.status_code == 422
+
+
+async def test_a_query_that_nothing_matches_fails_with_its_words(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources)
+    analyst = await sign_in(Role.analyst)
+    body = {"name": "none", "from_query": {"category": "absent"}}
+    asked = (await analyst.post("/api/v1/datasets", json=body)).json()
+    await run_jobs()
+    job = (await analyst.get(f"/api/v1/jobs/{asked['job_id']}")).json()
+    assert (job["status"], "No record matches" in job["error"]) == ("failed", True)

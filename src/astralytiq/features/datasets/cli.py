@@ -52,24 +52,45 @@ def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = Fal
 
 
 @app.command("freeze")
-@examples("astralytiq dataset freeze readings --source meters")
+@examples("""
+astralytiq dataset freeze readings --source meters
+astralytiq dataset freeze "news on roses" --where category=garden --where q=rose
+""")
 def freeze_dataset(
     context: typer.Context,
     name: str,
-    source: Annotated[str, typer.Option(help="The source whose records it holds.")],
+    source: Annotated[str, typer.Option(help="The source whose records it holds.")] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A filter of /data, such as category=news or updated_since=2026-01-31; repeatable."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Freeze a source's records as the first version of a new data set."""
+    """Freeze records as the first version of a new data set."""
+    body = {"name": name, **which(source, where or [])}
     with connected(context) as client:
-        made = client.post("/datasets", json={"name": name, "from_records": {"source": source}})
+        made = client.post("/datasets", json=body)
         follow(client, made["job_id"], f"freezing {name}")
         show_one(client.get(f"/datasets/{made['id']}"), as_json=as_json)
+
+
+def which(source: str, where: list[str]) -> dict[str, dict[str, str]]:
+    if wrong := [one for one in where if "=" not in one]:
+        fail(f"--where {wrong[0]!r}: write FILTER=VALUE, such as category=news.", BAD_INPUT)
+    query = dict(one.split("=", 1) for one in where)
+    if not (source or query):
+        fail("Say which records: --source NAME, or --where FILTER=VALUE.", BAD_INPUT)
+    if not query:
+        return {"from_records": {"source": source}}
+    return {"from_query": query | ({"source": source} if source else {})}
 
 
 @app.command("refreeze")
 @examples("astralytiq dataset refreeze 7")
 def refreeze_dataset(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
-    """Freeze the source's records of today as the next version."""
+    """Freeze the records that it was made from, as they are today, as the next version."""
     with connected(context) as client:
         asked = client.post(f"/datasets/{dataset_id}/versions")
         follow(client, asked["job_id"], "freezing")

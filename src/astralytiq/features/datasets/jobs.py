@@ -10,7 +10,6 @@ from astralytiq.core.errors import AppError
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost, ending, job
 from astralytiq.core.security import Actor
-from astralytiq.features.ingestion import service as ingestion
 
 from . import measuring, service, tables
 from .models import DatasetVersion
@@ -18,11 +17,19 @@ from .models import DatasetVersion
 
 @job("datasets.freeze")
 async def freeze(
-    work: Work, *, dataset_id: int, source: str, actor_id: int, actor_name: str
+    work: Work,
+    *,
+    dataset_id: int,
+    source: str | None,
+    actor_id: int,
+    actor_name: str,
+    query: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     actor = Actor(actor_id, actor_name, frozenset(), via="job")
     try:
-        version = await frozen(work, actor, dataset_id, source)
+        version = await frozen(
+            work, actor, dataset_id, query if query is not None else {"source": source}
+        )
     except LeaseLost:
         raise  # A successor has the job, and the word on how it ended.
     except Exception as failure:
@@ -39,7 +46,9 @@ def is_last(work: Work, failure: Exception) -> bool:
     return isinstance(failure, JobCancelled) or jobs.is_final(failure) or attempts_over
 
 
-async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> DatasetVersion:
+async def frozen(
+    work: Work, actor: Actor, dataset_id: int, query: dict[str, Any]
+) -> DatasetVersion:
     database, job_id = work.resources.database, work.claim.id
     async with database.reading() as session:
         if known := await service.version_of_job(session, job_id):
@@ -47,12 +56,12 @@ async def frozen(work: Work, actor: Actor, dataset_id: int, source: str) -> Data
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"datasets/{job_id}-{work.claim.fence}.parquet"
     async with database.reading() as session:
-        written = await tables.from_records(work, session, source, key)
-        run_ids = await ingestion.runs_behind(session, source)
+        found = await tables.from_records(work, session, service.filters_of(query), key)
+    written = found.written
     async with database.reading() as session:
         demands = await measuring.demands_of(session, dataset_id)
     measured = await asyncio.to_thread(measuring.at_once, work.resources.storage, written, demands)
-    origin = {"kind": "records", "source": source, "run_ids": run_ids}
+    origin = service.origin_of_records(query) | {"run_ids": found.run_ids}
 
     async def store(session: AsyncSession) -> DatasetVersion:
         version = await service.add_version(session, actor, dataset_id, written, origin, job_id)

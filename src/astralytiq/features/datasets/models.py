@@ -49,6 +49,7 @@ class Dataset(Versioned):
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     # Where new versions come from unless the caller says otherwise.
     source: Mapped[str | None]
+    query: Mapped[dict[str, Any] | None]  # schemas.FromQuery; a source alone is one, too
     job_id: Mapped[str | None]
     # The newest version's number (0: none yet) and its size.
     current: Mapped[int] = mapped_column(default=0)

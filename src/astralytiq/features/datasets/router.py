@@ -81,12 +81,9 @@ async def list_datasets(
 async def create_dataset(
     response: Response, session: Session, actor: Writer, body: DatasetCreate
 ) -> Dataset:
+    query = service.asked_for(body)
     dataset = await service.create(
-        session,
-        actor,
-        name=body.name,
-        description=body.description,
-        source=body.from_records.source,
+        session, actor, name=body.name, description=body.description, query=query
     )
     response.headers["Location"] = f"/api/v1/jobs/{dataset.job_id}"
     mark(response, dataset)
@@ -150,8 +147,7 @@ async def freeze_version(
 ) -> VersionAsked:
     dataset = await service.get_own(session, actor, dataset_id)
     refuse_stale(request, dataset)
-    source = body.from_records.source if body and body.from_records else None
-    job: Job = await service.freeze_again(session, actor, dataset, source)
+    job: Job = await service.freeze_again(session, actor, dataset, body)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return VersionAsked(job_id=job.id, status=job.status, dataset_id=dataset.id)
 

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from astralytiq.core.jobs import JobStatus
-from astralytiq.core.schemas import Answer, Body
+from astralytiq.core.schemas import Answer, Body, Moment
 
 from .models import DatasetStatus, DatasetType
 
@@ -26,16 +26,44 @@ class FromRecords(Body):
     source: Name = Field(description="a source's name")
 
 
-class DatasetCreate(Body):
+class FromQuery(Body):
+    """Records that all of these fit: the filters of /data. With none of them, all records."""
+
+    source: Name | None = None
+    category: Name | None = None
+    entity_id: Name | None = None
+    published_after: Moment | None = Field(None, description="at this time or later")
+    published_before: Moment | None = Field(None, description="before this time")
+    updated_since: Moment | None = Field(None, description="stored or changed then or later")
+    q: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = Field(
+        None, description="beginnings of words that must all be there; the newest may lag behind"
+    )
+
+
+class FromSomewhere(Body):
+    from_records: FromRecords | None = None
+    from_query: FromQuery | None = None
+
+    @model_validator(mode="after")
+    def one_of_them(self) -> Self:
+        if self.from_records and self.from_query:
+            raise ValueError("Give from_records or from_query, not both.")
+        return self
+
+
+class DatasetCreate(FromSomewhere):
     name: Name
     description: Annotated[str | None, Field(max_length=2000, pattern=NO_NUL)] = None
-    from_records: FromRecords
+
+    @model_validator(mode="after")
+    def at_least_one(self) -> Self:
+        if not (self.from_records or self.from_query):
+            raise ValueError("Give from_records: {source}, or from_query; or upload a file.")
+        return self
 
 
-class VersionCreate(Body):
-    from_records: FromRecords | None = Field(
-        None, description="default: the source that the set was made from"
-    )
+class VersionCreate(FromSomewhere):
+    """Without either, the records that the set was made from, as they are now."""
 
 
 class DatasetRead(Answer):

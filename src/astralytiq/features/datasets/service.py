@@ -15,10 +15,11 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.tabular import parquet
 from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion.searching import Filters
 
-from . import tables
+from . import origins, tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
-from .schemas import Preview
+from .schemas import DatasetCreate, FromQuery, Preview, VersionCreate
 from .tables import Written
 
 if TYPE_CHECKING:
@@ -100,33 +101,64 @@ async def origin_of(session: AsyncSession, version_id: int) -> tuple[Dataset, Da
 
 
 async def create(
-    session: AsyncSession, actor: Actor, *, name: str, description: str | None, source: str
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    name: str,
+    description: str | None,
+    source: str | None = None,
+    query: dict[str, Any] | None = None,
 ) -> Dataset:
-    """A set whose first version a job is asked to freeze from the records of `source`."""
-    await refuse_unknown(session, source)
+    """A set whose first version a job is asked to freeze from records, all those of `source` or
+    those that `query` (`asked_for`) names."""
+    query = query if query is not None else {"source": source}
+    await refuse_unknown(session, query)
     await refuse_taken(session, actor, name)
     dataset = Dataset(
         name=name,
         type=DatasetType.records,
         description=description,
         owner_id=actor.account_id,
-        source=source,
+        source=query.get("source"),
+        query=query,
     )
     session.add(dataset)
     await session.flush()  # The job needs the new id.
-    audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", source=source)
-    dataset.job_id = (await ask_to_freeze(session, actor, dataset, source)).id
+    audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", **query)
+    dataset.job_id = (await ask_to_freeze(session, actor, dataset, query)).id
     await session.flush()
     return dataset
 
 
-async def refuse_unknown(session: AsyncSession, source: str) -> None:
+def asked_for(body: DatasetCreate | VersionCreate | None) -> dict[str, Any] | None:
+    """Which records, as the filters of /data that are set."""
+    if body and body.from_records:
+        return {"source": body.from_records.source}
+    if body and body.from_query:
+        return body.from_query.model_dump(mode="json", exclude_none=True)
+    return None
+
+
+def filters_of(query: dict[str, Any]) -> Filters:
+    return Filters(**FromQuery.model_validate(query).model_dump())
+
+
+def origin_of_records(query: dict[str, Any]) -> dict[str, Any]:
+    if query.keys() == {"source"}:
+        return {"kind": "records", **query}
+    return {"kind": "query", "query": query}
+
+
+async def refuse_unknown(session: AsyncSession, query: dict[str, Any]) -> None:
     """The records of a source may outlive it."""
+    if (source := query.get("source")) is None:
+        return
     if await ingestion.find_source(session, source) is None and not await ingestion.count_records(
         session, source
     ):
         words = f"There is no source {source!r}: GET /api/v1/sources lists them."
-        raise Invalid(words, faults=(Fault(("body", "from_records", "source"), words),))
+        field = "from_records" if query.keys() == {"source"} else "from_query"
+        raise Invalid(words, faults=(Fault(("body", field, "source"), words),))
 
 
 async def refuse_taken(session: AsyncSession, actor: Actor, name: str) -> None:
@@ -136,29 +168,33 @@ async def refuse_taken(session: AsyncSession, actor: Actor, name: str) -> None:
 
 
 async def freeze_again(
-    session: AsyncSession, actor: Actor, dataset: Dataset, source: str | None
+    session: AsyncSession, actor: Actor, dataset: Dataset, body: VersionCreate | None
 ) -> Job:
-    chosen = source or dataset.source
-    if chosen is None:
+    usual = {"source": dataset.source} if dataset.source else None
+    query = next((one for one in (asked_for(body), dataset.query, usual) if one is not None), None)
+    if query is None:
         raise Invalid(
             "This data set was uploaded: say from_records: {source}, or send the next version's "
             f"file to POST /api/v1/datasets/{dataset.id}/versions/upload."
         )
-    await refuse_unknown(session, chosen)
-    job = await ask_to_freeze(session, actor, dataset, chosen)
+    await refuse_unknown(session, query)
+    job = await ask_to_freeze(session, actor, dataset, query)
     dataset.job_id = job.id
-    audit.record(session, actor, "dataset.freeze_asked", f"dataset/{dataset.id}", source=chosen)
+    audit.record(session, actor, "dataset.freeze_asked", f"dataset/{dataset.id}", **query)
     await session.flush()
     return job
 
 
-async def ask_to_freeze(session: AsyncSession, actor: Actor, dataset: Dataset, source: str) -> Job:
+async def ask_to_freeze(
+    session: AsyncSession, actor: Actor, dataset: Dataset, query: dict[str, Any]
+) -> Job:
     job = await jobs.enqueue(
         session,
         "datasets.freeze",
         owner_id=actor.id,
         dataset_id=dataset.id,
-        source=source,
+        source=query.get("source"),
+        query=query,
         actor_id=actor.id,
         actor_name=actor.name,
     )
@@ -202,6 +238,7 @@ async def add_version(
     show_newest(dataset, version)
     audit.record(session, actor, "dataset.version_added", f"dataset/{version.reference}")
     await session.flush()
+    await origins.connect(session, dataset.name, version)
     return version
 
 

@@ -15,7 +15,8 @@ from astralytiq.core.storage import CHUNK, Storage, Stored
 from astralytiq.engines.tabular import export, formats, parquet
 from astralytiq.engines.tabular.columns import BadTable, Column, OtherKind, TooMuch
 from astralytiq.engines.tabular.records import Discovery, Row, to_table
-from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion import reading
+from astralytiq.features.ingestion.searching import Filters
 
 from .models import DatasetVersion
 from .schemas import FileFormat
@@ -23,14 +24,13 @@ from .schemas import FileFormat
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from astralytiq.features.ingestion.models import DataRecord
-
 EXPORTS = {FileFormat.csv: export.csv, FileFormat.jsonl: export.jsonl}
 BATCH = 5_000
 RECORD_ID = "_record_id"
 FIELDS = (
     RECORD_ID, "title", "description", "content", "author", "published_at", "url", "category",
 )  # fmt: skip
+READ = (*FIELDS[1:], "extra")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Written:
     @property
     def schema(self) -> list[dict[str, str]]:
         return [asdict(column) for column in self.columns]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What records became, and the runs that brought them, oldest first."""
+
+    written: Written
+    run_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -87,23 +95,31 @@ def refusal(error: BadTable) -> AppError:
 # From records -----------------------------------------------------------------------------------
 
 
-async def from_records(work: Work, session: AsyncSession, source: str, key: str) -> Written:
+async def from_records(work: Work, session: AsyncSession, filters: Filters, key: str) -> Frozen:
     """Two passes over one view of the database: learn the columns, then write them."""
     await hold_view(session)
-    found = Discovery()
-    async for records in ingestion.read_batches(session, source, BATCH):
+    found, run_ids = Discovery(), set[str]()
+    async for records in reading.batches(session, filters, (*READ, "run_id"), BATCH):
         await asyncio.to_thread(see, found, records)
+        run_ids.update(record.run_id for record in records)
         work.report(0.1, "reading", f"{found.rows} records")
     if not found.rows:
-        raise Invalid(f"The source {source!r} has no records: run it first, then try again.")
+        raise Invalid(nothing(filters))
     columns = found.columns(FIELDS, frozenset({RECORD_ID}))
     storage = work.resources.storage
     with storage.writing(key) as file, parquet.ParquetWriter(file, columns) as writer:
-        async for records in ingestion.read_batches(session, source, BATCH):
+        async for records in reading.batches(session, filters, READ, BATCH):
             await asyncio.to_thread(write, writer, records, columns)
             work.report(0.1 + 0.8 * writer.rows / found.rows, "writing", f"{writer.rows} rows")
     stored = await asyncio.to_thread(storage.describe, key)
-    return Written(stored, writer.rows, columns)
+    # Runs' ids are in the order of their making.
+    return Frozen(Written(stored, writer.rows, columns), sorted(run_ids))
+
+
+def nothing(filters: Filters) -> str:
+    if filters == Filters(source=filters.source):
+        return f"The source {filters.source!r} has no records: run it first, then try again."
+    return "No record matches the query: see what GET /api/v1/data answers to it."
 
 
 async def hold_view(session: AsyncSession) -> None:
@@ -112,19 +128,17 @@ async def hold_view(session: AsyncSession) -> None:
         await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
-def see(found: Discovery, records: "Sequence[DataRecord]") -> None:
+def see(found: Discovery, records: Sequence[Any]) -> None:
     found.see([row_of(record) for record in records])
 
 
-def write(
-    writer: parquet.ParquetWriter, records: "Sequence[DataRecord]", columns: list[Column]
-) -> None:
+def write(writer: parquet.ParquetWriter, records: Sequence[Any], columns: list[Column]) -> None:
     writer.add(to_table([row_of(record) for record in records], columns))
 
 
-def row_of(record: "DataRecord") -> Row:
+def row_of(record: Any) -> Row:
     """`_record_id` leads back to the record; a key that is also a field's name gets a prefix."""
-    row: dict[str, Any] = {name: getattr(record, name) for name in FIELDS if name != RECORD_ID}
+    row: dict[str, Any] = {name: getattr(record, name) for name in FIELDS[1:]}
     row[RECORD_ID] = record.id
     for key, value in record.extra.items():
         row[f"metadata.{key}" if key in FIELDS else key] = value

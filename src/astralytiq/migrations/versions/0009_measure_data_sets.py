@@ -30,6 +30,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("datasets", schema=None) as batch_op:
         batch_op.add_column(sa.Column("quality_score", sa.Float(), nullable=True))
+        batch_op.add_column(sa.Column("query", db.Json, nullable=True))
         batch_op.add_column(
             sa.Column("rules", db.Json, nullable=False, server_default=sa.text("'[]'"))
         )
@@ -38,5 +39,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("datasets", schema=None) as batch_op:
         batch_op.drop_column("rules")
+        batch_op.drop_column("query")
         batch_op.drop_column("quality_score")
     op.drop_table("dataset_profiles")
