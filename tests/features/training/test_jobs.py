@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from astralytiq.core.db import Database
-from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.executor import Work
+from astralytiq.core.jobs import Job, JobCancelled, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.core.tracking import Tracker
@@ -113,6 +114,39 @@ async def test_clusters_are_found_without_a_target_and_serve(lab: Lab) -> None:
     assert last["result"]["reproduced"] is True
 
 
+async def test_cross_validation_is_told_beside_the_test(lab: Lab) -> None:
+    for folds in (3, 3, None):
+        assert (await lab.train(cv_folds=folds, seed=2))["status"] == "succeeded"
+    first, again, without = [await lab.version(number) for number in (1, 2, 3)]
+    found = first["evaluation"]["cross_validation"]
+    assert found == again["evaluation"]["cross_validation"]
+    assert (found["folds"], len(found["scores"])) == (3, 3)
+    scores = [score["accuracy"] for score in found["scores"]]
+    assert found["metrics"]["accuracy"]["mean"] == pytest.approx(sum(scores) / 3)
+    assert found["metrics"]["accuracy"]["std"] >= 0
+    assert "cross_validation" not in without["evaluation"]
+    assert first["sha256"] == without["sha256"]  # The model is that of all training rows.
+    (curve,) = first["evaluation"]["curves"]
+    assert (curve["class"], curve["auc"]) == ("virginica", first["metrics"]["roc_auc"])
+
+
+async def test_a_training_stops_between_two_folds(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    def report(self: Work, progress: float, phase: str, message: str = "") -> None:
+        told.append((phase, message))
+        if phase == "fold 2 of 3":
+            raise JobCancelled(self.claim.id)
+
+    monkeypatch.setattr(Work, "report", report)
+    job = await lab.train(cv_folds=3, algorithm="decision_tree", params={})
+    assert job["status"] == "cancelled"
+    assert [phase for phase, _ in told] == ["reading", "fold 1 of 3", "fold 2 of 3"]
+    assert told[1][1] == "0 of 1 trees"
+
+
 async def stored_key(resources: Resources) -> str:
     async with resources.database.reading() as session:
         return (await session.scalars(select(ModelVersion.storage_key))).one()
@@ -178,6 +212,7 @@ async def test_a_retry_after_mlflow_was_away_does_not_train_again(
         (CSV + "inf,1,setosa\n", {}, "length: 1"),
         ("length,species\n1,a\n2,a\n", {}, "single value"),
         ("length,species\n1,a\n2,b\n", {}, "too few"),
+        (CSV, {"cv_folds": 20, "test_size": 0.9}, "too few for 20 folds"),
         ("length,species\n1,0.5\n2,1.5\n1,0.5\n2,1.5\n", {"test_size": 0.5}, "continuous"),
         ("x,species\n" + "".join(f"1,{n}\n" for n in range(2000)), {}, "2000 different values"),
     ],

@@ -1,17 +1,56 @@
 """How well predicted labels fit the true ones."""
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .contract import Evaluation
+from .curves import areas_and_curves
 
 
-def evaluate(truth: NDArray[Any], predicted: NDArray[Any], classes: NDArray[Any]) -> Evaluation:
-    """`classes` are all labels in order, those of both arrays among them."""
+def evaluate(
+    truth: NDArray[Any],
+    predicted: NDArray[Any],
+    classes: NDArray[Any],
+    shares: NDArray[np.float64] | None = None,
+) -> Evaluation:
+    """How predicted labels, and probabilities where there are some, fit the truth.
+
+    `classes` are all labels in order, those of both arrays among them; `shares` are
+    (rows, classes) probabilities.
+    """
     confusion = confusion_matrix(truth, predicted, classes)
-    return Evaluation(scores(confusion), classes.tolist(), confusion.tolist())
+    metrics, more = scores(confusion), {}
+    if shares is not None:
+        codes = np.searchsorted(classes, truth)
+        metrics["log_loss"] = log_loss(codes, shares)
+        area, curves = areas_and_curves(codes, shares, classes.tolist())
+        if area is not None:
+            metrics["roc_auc"] = area
+        more["curves"] = curves
+    return Evaluation(metrics, classes.tolist(), confusion.tolist(), more)
+
+
+def evaluate_numbers(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> Evaluation:
+    """R2, the root of the mean squared error, and the mean error, in the target's unit.
+
+    Of a truth that never differs, R2 is 1 where it is met and 0 where it is not, as in
+    scikit-learn.
+    """
+    errors = truth - predicted
+    squares, spread = float((errors**2).sum()), float(((truth - truth.mean()) ** 2).sum())
+    r2 = 1 - squares / spread if spread > 0 else float(squares == 0)
+    rmse = math.sqrt(squares / len(truth))
+    return Evaluation({"r2": r2, "rmse": rmse, "mae": float(np.abs(errors).mean())}, [])
+
+
+def log_loss(codes: NDArray[np.intp], shares: NDArray[np.float64]) -> float:
+    """The mean of -log of what was given to the true class, as if never 0."""
+    least = np.finfo(np.float64).eps
+    given = np.clip(shares[np.arange(len(codes)), codes], least, 1 - least)
+    return float(-np.log(given).mean())
 
 
 def confusion_matrix(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, persistence
@@ -56,7 +55,8 @@ class TreeAdapter:
     def evaluate(
         self, model: TreeModel, features: NDArray[Any], target: NDArray[Any]
     ) -> Evaluation:
-        return evaluate(target, np.asarray(model.predict(features)), model.classes_)
+        shares = model.predict_proba(features)
+        return evaluate(target, model.classes_[shares.argmax(axis=1)], model.classes_, shares)
 
     def importances(self, model: TreeModel) -> list[float]:
         found: list[float] = model.feature_importances_.tolist()

@@ -40,10 +40,15 @@ def train(
     context: typer.Context,
     model: str,
     dataset: Annotated[str, typer.Option(help="ID or ID@VERSION")],
-    target: Annotated[str, typer.Option(help="The column to predict.")],
+    target: Annotated[
+        str | None, typer.Option(help="The column to predict; clustering has none.")
+    ] = None,
     algorithm: Annotated[str, typer.Option(help="see GET /api/v1/ml/")] = "random_forest",
     feature: Annotated[list[str] | None, typer.Option(help="A column to use (repeat).")] = None,
     param: Annotated[list[str] | None, typer.Option(help="name=value (repeat).")] = None,
+    cv_folds: Annotated[
+        int | None, typer.Option(help="Cross-validate in so many folds, 2 to 20.")
+    ] = None,
     seed: int = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +63,8 @@ def train(
     }
     if feature:
         body["features"] = feature
+    if cv_folds is not None:
+        body["cv_folds"] = cv_folds
     with connected(context) as client:
         asked = client.post("/ml/train", json=body)
         job = follow(client, asked["job_id"], f"training {model}")

@@ -19,6 +19,7 @@ from astralytiq.engines.models.splitting import Rows, split
 from astralytiq.features.registry.service import Trained
 
 from .plan import Plan, Source
+from .selecting import Meter, cross_validation
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +37,7 @@ class Fitted:
     target: NDArray[Any]
     rows: Rows
     tests: Rows
+    more: dict[str, Any]  # what was found on the way to it
 
     def evaluation(self) -> Evaluation:
         """On rows that the model has not seen; clusters have none, and are judged on their own."""
@@ -49,16 +51,15 @@ def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
     adapter = adapter_of(plan.algorithm)
     features, target = matrix_of(table, plan.features), target_of(table, plan, adapter)
 
-    def progress(done: int, total: int) -> None:
-        message = f"{done} of {total} {adapter.algorithm.unit}"
-        work.report(0.05 + 0.8 * done / total, "training", message)
-
+    meter = Meter(work, adapter.algorithm.unit, fits=plan.cv_folds + 1)
     try:
         rows, tests = split(adapter.algorithm.task, target, plan.test_size, plan.seed)
-        model = adapter.train(features[rows], target[rows], plan.params, plan.seed, progress)
+        known = (adapter, features[rows], target[rows])
+        more = cross_validation(plan, meter, *known)
+        model = adapter.train(*known[1:], plan.params, plan.seed, meter.fit("training"))
     except BadTraining as error:
         raise Invalid(str(error)) from None
-    return Fitted(adapter, model, features, target, rows, tests)
+    return Fitted(adapter, model, features, target, rows, tests, more)
 
 
 def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
@@ -68,6 +69,7 @@ def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
     judged = found.evaluation()
     more = {
         **judged.more,
+        **found.more,
         "train_rows": len(found.rows),
         "test_rows": len(found.tests),
         "test_size": plan.test_size,

@@ -20,6 +20,7 @@ class Plan:
     seed: int
     experiment: str
     model_name: str
+    cv_folds: int = 0  # not even asked of jobs from before there were folds
 
     @property
     def columns(self) -> list[str]:

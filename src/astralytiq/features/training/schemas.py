@@ -7,6 +7,7 @@ from pydantic import Field
 from astralytiq.core.jobs import JobStatus
 from astralytiq.core.schemas import Answer, Body
 
+MOST_FOLDS = 20
 Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -19,6 +20,9 @@ class TrainingRequest(Body):
     )
     params: dict[str, Any] = Field(default_factory=dict)
     test_size: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    cv_folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] | None = Field(
+        None, description="cross-validate on the training rows in so many folds"
+    )
     seed: Annotated[int, Field(ge=0, lt=1 << 53)] = 0
     experiment: Line = "default"
     model_name: str = Field(description="a new version of it is registered")

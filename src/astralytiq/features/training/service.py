@@ -21,7 +21,7 @@ from .schemas import AlgorithmRead, Overview, TrainingAsked, TrainingRequest
 LABELS = frozenset({"string", "int64", "bool", "float64"})
 FEATURES = [
     "data sets from CSV uploads and from ingested records",
-    "training as a background job with live progress",
+    "training as a background job with live progress and cross-validation",
     "runs tracked in MLflow",
     "model registry with stages",
     "prediction with input checks and a trace back to the records",
@@ -83,10 +83,14 @@ def algorithm_faults(asked: TrainingRequest) -> list[Fault]:
     if algorithm is None:
         words = f"algorithm {asked.algorithm!r} is unknown; there are {sorted(ALGORITHMS)}"
         return [Fault(("body", "algorithm"), words)]
-    return [
+    faults = [
         Fault(("body", "params", name), f"params.{name}: {words}")
         for name, words in faults_of(algorithm, asked.params)
     ]
+    if asked.cv_folds and algorithm.task == "clustering":
+        words = "clustering has no truth to cross-validate against: leave cv_folds out"
+        faults.append(Fault(("body", "cv_folds"), words))
+    return faults
 
 
 def target_faults(asked: TrainingRequest, types: dict[str, str]) -> list[Fault]:
@@ -138,7 +142,8 @@ async def enqueue(
     session: AsyncSession, actor: Actor, asked: TrainingRequest, dataset: str, features: list[str]
 ) -> Job:
     """The version is named by number: a job must not train on what came after it was asked."""
-    arguments: dict[str, Any] = asked.model_dump(exclude={"dataset_id", "features"})
+    arguments: dict[str, Any] = asked.model_dump(exclude={"dataset_id", "features", "cv_folds"})
+    arguments["cv_folds"] = asked.cv_folds or 0
     job = await jobs.enqueue(
         session,
         "training.run",
