@@ -3,6 +3,7 @@
 from astralytiq.features.accounts.cli import key, user
 from astralytiq.features.datasets.cli import app as dataset
 from astralytiq.features.history.cli import app as audit
+from astralytiq.features.history.cli import lineage
 from astralytiq.features.ingestion.cli import data, etl, secret, source
 from astralytiq.features.jobs.cli import app as job
 from astralytiq.features.predictions.cli import app as predict
@@ -26,4 +27,5 @@ GROUPS = (
     predict,
     job,
     audit,
+    lineage,
 )

@@ -23,6 +23,7 @@ def load_tables() -> None:
         broadcast,
         idempotency,
         jobs,
+        lineage,
         schedules,
         secrets,
     )
@@ -62,7 +63,7 @@ def routers() -> tuple[APIRouter, ...]:
     load_offers()  # Services behind these doors ask for them.
     from astralytiq.features.accounts import router as accounts
     from astralytiq.features.datasets import router as datasets
-    from astralytiq.features.history.router import router as history
+    from astralytiq.features.history import router as history
     from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.jobs.router import router as jobs
     from astralytiq.features.monitoring import router as monitoring
@@ -92,7 +93,9 @@ def routers() -> tuple[APIRouter, ...]:
         registry,
         predictions.models,
         predictions.predictions,
-        history,
+        history.router,
+        history.lineage,
+        history.datasets,
     )
 
 

@@ -70,6 +70,8 @@ KINDS: Mapping[str, Kind] = {
     "compare/{other}": Kind.part,
     "models/{name}": Kind.shared,
     "versions/{version}": Kind.part,
+    "lineage/{kind}": Kind.shared,
+    "{kind}/{thing_id}": Kind.part,
 }
 # What the team does with a thing of somebody else's, if it has the scope.
 TEAMS = {
@@ -245,6 +247,8 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "datasets/{dataset_id}": str((await upload(owner.client)).json()["id"]),
         "models/{name}": "flowers",
         "versions/{version}": "1",
+        "lineage/{kind}": "source",
+        "{kind}/{thing_id}": "shop",
         "predictions/{prediction_id}": (await made("models/flowers/versions/1/predict", **rows))[
             "prediction_id"
         ],

@@ -17,7 +17,7 @@ from astralytiq.engines.tabular import parquet
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.searching import Filters
 
-from . import tables
+from . import origins, tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
 from .schemas import DatasetCreate, FromQuery, Preview, VersionCreate
 from .tables import Written
@@ -238,6 +238,7 @@ async def add_version(
     show_newest(dataset, version)
     audit.record(session, actor, "dataset.version_added", f"dataset/{version.reference}")
     await session.flush()
+    await origins.connect(session, dataset.name, version)
     return version
 
 

@@ -1,14 +1,16 @@
-"""Commands for the audit trail."""
+"""Commands for the audit trail and the lineage."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import typer
 
 from astralytiq.terminal import AsJson, connected, examples, fail, group, show, show_json
 
+lineage = group("lineage", "What came of what: from a source to predictions, and back.")
 app = group("audit", "The audit trail: who did what, and the proof that it is whole.")
 
 COLUMNS = (
@@ -97,3 +99,78 @@ def verify(
             f"All {found['rows']} rows fit. Note the end of the chain elsewhere, and a later "
             f"verify can prove that nothing was rewritten:\n--expect {end}\n"
         )
+
+
+# Lineage ----------------------------------------------------------------------------------------
+
+KINDS = (
+    "source, run, raw, records, upload, dataset_version (7@2), training_run, model_version "
+    "(flowers@3), deployment or prediction"
+)
+Named = tuple[str, str]
+SHOWN_FACETS = ("status", "batches", "inserted", "updated", "rows", "algorithm", "predictions")
+
+
+@lineage.command("show")
+@examples(
+    "astralytiq lineage show source shop --direction down\n"
+    "astralytiq lineage show model_version flowers@3 --direction up"
+)
+def show_lineage(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help=KINDS)],
+    thing_id: Annotated[str, typer.Argument(metavar="ID", help="What its room calls it by.")],
+    direction: Annotated[str, typer.Option(help="up, down or both")] = "both",
+    depth: Annotated[int, typer.Option(min=1, max=50, help="How many edges away.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a thing came of and what came of it, as trees."""
+    path = f"/lineage/{quote(kind, safe='')}/{quote(thing_id, safe='')}"
+    with connected(context) as client:
+        found = client.get(path, params={"direction": direction, "depth": depth})
+    if as_json:
+        show_json(found)
+        return
+    sys.stdout.write("".join(f"{line}\n" for line in trees(found, direction)))
+
+
+def trees(found: dict[str, Any], direction: str) -> Iterator[str]:
+    start = named(found["start"])
+    facets = {named(node): node["facets"] for node in found["nodes"]}
+    for way, title, near, far in (
+        ("up", "came of", "made", "origin"),
+        ("down", "made", "origin", "made"),
+    ):
+        if direction in (way, "both"):
+            onwards: dict[Named, list[Named]] = {}
+            for edge in found["edges"]:
+                onwards.setdefault(named(edge[near]), []).append(named(edge[far]))
+            yield f"{told(start, facets)} {title}:" if start in onwards else f"{title}: nothing"
+            yield from branches(start, onwards, facets, {start}, "  ")
+    yield from found["cut"]
+
+
+def branches(
+    above: Named,
+    onwards: dict[Named, list[Named]],
+    facets: dict[Named, dict[str, Any]],
+    seen: set[Named],
+    indent: str,
+) -> Iterator[str]:
+    """What was shown with all that hangs from it is not shown twice."""
+    for node in onwards.get(above, ()):
+        again = node in seen
+        seen.add(node)
+        yield f"{indent}{told(node, facets)}{' (see above)' if again else ''}"
+        if not again:
+            yield from branches(node, onwards, facets, seen, indent + "  ")
+
+
+def named(end: dict[str, Any]) -> Named:
+    return end["kind"], end["id"]
+
+
+def told(node: Named, facets: dict[Named, dict[str, Any]]) -> str:
+    known = facets.get(node, {})
+    figures = ", ".join(f"{name} {known[name]}" for name in SHOWN_FACETS if name in known)
+    return f"{node[0]} {node[1]}" + (f" ({figures})" if figures else "")

@@ -37,6 +37,7 @@ from . import (
     records,
     secrets,
     service,
+    tracing,
 )
 from .aside import Preparer
 from .batches import Batch, Position, ahead, gathered
@@ -215,6 +216,7 @@ class Pipeline:
         await self._keep_calls(session, run)
         await incremental.keep(session, run, self.increment)
         service.end_run(session, run, RunStatus.success)
+        await tracing.connect(session, run)
         await indexing.enqueue(session)
         await anomalies.record(session, run)
         return result
@@ -351,6 +353,7 @@ async def end(work: Work, run_id: str, status: RunStatus, error: str) -> None:
         await jobs.renew(session, work.claim, work.resources.settings.job_lease_seconds)
         if found := await session.get(Run, run_id):
             service.end_run(session, found, status, error)
+            await tracing.connect(session, found)
             await indexing.enqueue(session)
 
     await work.resources.database.write(write)

@@ -23,7 +23,7 @@ from astralytiq.engines.etl.batch import Normalised
 from astralytiq.engines.etl.columns import rows_of
 from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, erasing, indexing, limits, pipeline, raw, records, service
+from . import drift, erasing, indexing, limits, pipeline, raw, records, service, tracing
 from .models import Checkpoint, RawPayload, Reject, RejectStatus, Run, RunKind, RunStatus
 from .service import Spec
 
@@ -188,5 +188,6 @@ async def succeed(replay: Replay, session: AsyncSession) -> dict[str, Any]:
     await limits.refuse_nothing_but_rejects(session, run)
     limits.refuse_too_many_rejects(replay.spec.max_reject_ratio, run, enough=0)
     service.end_run(session, run, RunStatus.success)
+    await tracing.connect(session, run)
     await indexing.enqueue(session)
     return pipeline.result_of(run)

@@ -15,7 +15,7 @@ from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import events, files, indexing, secrets
+from . import events, files, indexing, secrets, tracing
 from .models import DataRecord, RecordCount, Run, RunStatus, Source, SourceKind
 from .read_api import refuse_unlisted
 from .schemas import ApiSource, CsvSource, RssSource, SourceChange, source_spec
@@ -225,6 +225,7 @@ async def close_abandoned_runs(session: AsyncSession) -> list[Run]:
             session, run, RunStatus.cancelled if cancelled else RunStatus.failed,
             error or ("Stopped on request." if cancelled else "Its job ended without a word."),
         )  # fmt: skip
+        await tracing.connect(session, run)
     if found:
         await indexing.enqueue(session)
     await session.flush()

@@ -6,7 +6,7 @@ from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, Session, charged_to, needs, room
 
-from . import service
+from . import service, tracing
 from .models import Prediction
 from .schemas import PredictAnswer, PredictionRead, PredictRequest, Trace
 
@@ -37,5 +37,7 @@ async def read_prediction(session: Session, actor: Reader, prediction_id: str) -
 
 
 @predictions.get("/{prediction_id}/trace")
-async def trace_prediction(session: Session, actor: Reader, prediction_id: str) -> Trace:
-    return await service.trace(session, actor, prediction_id)
+async def trace_prediction(
+    house: House, session: Session, actor: Reader, prediction_id: str
+) -> Trace:
+    return await tracing.trace(house, session, actor, prediction_id)

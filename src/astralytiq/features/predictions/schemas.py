@@ -78,6 +78,28 @@ class TracedDataset(Answer):
     content_hash: str
 
 
+class TracedRecord(Answer):
+    """A row of the data set version, and where its payload stands."""
+
+    record_id: int
+    is_kept: bool = Field(description="false: it was erased since, and so was its payload")
+    has_changed: bool = Field(False, description="it is another today than it was when frozen")
+    run_id: str | None = Field(None, description="the run that wrote it as it was frozen")
+    raw_position: int | None = Field(None, description="its place in the batch of payloads")
+    raw: str | None = Field(None, description="the door of the payload it came from")
+
+
+class TracedRun(Answer):
+    run_id: str
+    source: str
+    kind: str
+    status: str
+    start_time: datetime
+    end_time: datetime | None
+    batches: int = Field(description="each is a raw payload that was stored")
+    records_processed: int
+
+
 class Trace(Answer):
     """The way back from an answer to what it was learnt from."""
 
@@ -89,3 +111,8 @@ class Trace(Answer):
         description='{kind: "records", source, run_ids}: each row\'s _record_id leads on to GET '
         '/data/{id}/raw; or {kind: "upload", filename, sha256}'
     )
+    records: list[TracedRecord] = Field(
+        description="the first rows of the data set version; empty if it came from a file"
+    )
+    runs: list[TracedRun] = Field(description="of ingestion, behind the records: the newest ones")
+    run_count: int = Field(description="how many runs there were in all")

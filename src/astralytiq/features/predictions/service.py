@@ -1,4 +1,4 @@
-"""Rules for predictions: check the rows, compute, keep what was answered, walk back from it."""
+"""Rules for predictions: check the rows, compute, keep what was answered."""
 
 import asyncio
 import time
@@ -13,22 +13,12 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.engines.models.contract import Predictions
-from astralytiq.features.datasets import service as datasets
-from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.serving import Served, open_file, serving
 
 from .inputs import rows_of
 from .models import Prediction
 from .recording import Recorded, recorder
-from .schemas import (
-    PredictAnswer,
-    PredictionRead,
-    PredictRequest,
-    Trace,
-    TracedDataset,
-    TracedModel,
-    TracedTraining,
-)
+from .schemas import PredictAnswer, PredictRequest
 
 MOST_LOADED = 8
 ROWS_IN_LOOP = 100  # Fewer rows take less time than a thread costs.
@@ -129,21 +119,3 @@ async def get(session: AsyncSession, actor: Actor, prediction_id: str) -> Predic
     if found is None or not (owns or actor.is_admin):
         raise NotFound(f"There is no prediction {prediction_id!r}.")
     return found
-
-
-async def trace(session: AsyncSession, actor: Actor, prediction_id: str) -> Trace:
-    prediction = await get(session, actor, prediction_id)
-    version = await registry.version_by_id(session, prediction.model_version_id)
-    dataset, frozen = await datasets.origin_of(session, version.dataset_version_id)
-    return Trace(
-        prediction=PredictionRead.model_validate(prediction),
-        model=TracedModel(name=prediction.model, version=version.number, sha256=version.sha256),
-        training=TracedTraining.model_validate(version),
-        dataset=TracedDataset(
-            id=dataset.id,
-            name=dataset.name,
-            version=frozen.number,
-            content_hash=frozen.content_hash,
-        ),
-        origin=frozen.origin,
-    )

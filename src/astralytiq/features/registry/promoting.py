@@ -10,7 +10,7 @@ from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Forbidden
 from astralytiq.core.security import Actor
 
-from . import serving
+from . import origins, serving
 from .models import Model, ModelVersion, Stage
 from .service import ask_to_mirror, get, get_version, may_change
 
@@ -32,6 +32,8 @@ async def change_stage(
             .values(stage=Stage.archived)
         )
         version.deployed_at, version.served_before = utc_now(), version.served_count
+    if stage is Stage.production:
+        await origins.connect_deployment(session, model.name, version)
     version.stage = stage
     resource = f"model/{model.name}/{number}"
     audit.record(session, actor, "model.stage_changed", resource, before=before, after=stage)

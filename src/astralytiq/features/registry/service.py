@@ -15,12 +15,14 @@ from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Forbidden, Invalid, NotFound
 from astralytiq.core.security import Actor
 
+from . import origins
 from .models import Model, ModelVersion, Stage
 from .schemas import ModelRead, VersionRead
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 NAME_RULE = "1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or digit"
 DAY_SECONDS = 86_400
+DIGITS = 10  # of a number that every database can hold
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ async def get_version(session: AsyncSession, model: Model, number: int) -> Model
         raise NotFound(f"The model {model.name!r} has no version {number}.")
     query = select(ModelVersion).filter_by(model_id=model.id, number=number)
     return (await session.scalars(query)).one()
+
+
+async def by_reference(session: AsyncSession, reference: str) -> ModelVersion:
+    """The version that "flowers@3" names."""
+    name, _, number = reference.rpartition("@")
+    if not (number.isascii() and number.isdigit() and len(number) < DIGITS):
+        raise NotFound(f"{reference!r} names no model version: write 'flowers@3'.")
+    return await get_version(session, await get(session, name), int(number))
 
 
 async def list_all(session: AsyncSession, limit: int, offset: int) -> tuple[list[ModelRead], int]:
@@ -196,6 +206,7 @@ async def add_version(
     )
     await ask_to_mirror(session, actor, name)
     await session.flush()
+    await origins.connect_training(session, name, version)
     return version
 
 
