@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from astralytiq.core.errors import Fault, Invalid
@@ -10,11 +11,46 @@ from .schemas import PredictRequest
 
 MOST_ROWS = 10_000
 MOST_FAULTS = 1_000
+PLAIN = frozenset({int, float})
 Loc = tuple[str | int, ...]
 
 
 def rows_of(body: PredictRequest, features: Sequence[dict[str, str]]) -> list[list[float]]:
     """Rows of numbers in the order of the signature; raises Invalid naming every fault."""
+    rows = arranged(body, [feature["name"] for feature in features])
+    if rows and len(rows) <= MOST_ROWS and are_plain_numbers(rows, len(features)):
+        return rows
+    return checked_rows(body, features)
+
+
+def arranged(body: PredictRequest, names: list[str]) -> list[list[Any]] | None:
+    """The values in the order of the signature, if every row names just these."""
+    if body.instances is not None:
+        return body.instances
+    if body.dataframe_split is not None:
+        split = body.dataframe_split
+        return split.data if split.columns == names else None
+    records, known = body.records or [], set(names)
+    if all(record.keys() == known for record in records):
+        return [[record[name] for name in names] for record in records]
+    return None
+
+
+def are_plain_numbers(rows: list[list[Any]], width: int) -> bool:
+    """Whether nothing can be wrong with them. Looks at all values at once: a thousand rows of
+    twenty take 2 ms, and 15 value by value."""
+    if any(len(row) != width for row in rows):
+        return False
+    if not PLAIN.issuperset(map(type, chain.from_iterable(rows))):
+        return False
+    try:
+        return all(map(math.isfinite, chain.from_iterable(rows)))
+    except OverflowError:  # an integer beyond what a float can hold
+        return False
+
+
+def checked_rows(body: PredictRequest, features: Sequence[dict[str, str]]) -> list[list[float]]:
+    """Value by value, as every fault is to be named."""
     rows: list[list[float]] = []
     faults: list[Fault] = []
     for loc, row in named_rows(body, features, faults):
