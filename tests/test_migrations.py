@@ -4,7 +4,9 @@ import asyncio
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.config import Config
@@ -12,11 +14,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from astralytiq import migrations
-from astralytiq.core.db import Base, Database
+from astralytiq.core.db import Base, Database, utc_now
 from astralytiq.core.jobs import Job
+from astralytiq.core.lineage import LineageEdge
 from astralytiq.core.security import Role
 from astralytiq.features.accounts.models import User
-from astralytiq.features.ingestion.models import DataRecord, RecordNote, Run
+from astralytiq.features.datasets.models import Dataset, DatasetType, DatasetVersion
+from astralytiq.features.ingestion.models import DataRecord, RecordNote, Run, RunKind, RunStatus
+from astralytiq.features.registry.models import Model, ModelVersion
 from tests.databases import Databases
 
 pytestmark = pytest.mark.anyio
@@ -152,3 +157,69 @@ async def test_words_that_are_stored_learn_what_they_share_with_the_one_before(
     async with database.reading() as session:
         assert await session.scalar(text("SELECT count(*) FROM task_words")) == 9
     await database.close()
+
+
+async def test_what_was_there_before_lineage_was_written_has_its_edges(empty_url: str) -> None:
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    database = Database(empty_url)
+    async with database.transaction() as session:
+        session.add(User(id=1, email="a@b.c", username="ada", role=Role.admin, password_hash="x"))
+        await session.flush()
+        session.add_all(
+            [
+                Run(run_id="r1", source="shop", job_id="j1", batches=2),
+                Run(run_id="r2", source="shop", batches=0, status=RunStatus.failed),
+                Run(run_id="r3", source="other", batches=1, dry_run=True),
+                Run(run_id="r4", source="more", batches=1, kind=RunKind.replay),
+                Dataset(id=7, name="d", type=DatasetType.records, owner_id=1),
+                Model(id=3, name="flowers", owner_id=1, latest=2),
+            ]
+        )
+        await session.flush()
+        origins: list[dict[str, Any]] = [
+            {"kind": "records", "source": "shop", "run_ids": ["r1", "r4"]},
+            {"kind": "upload", "filename": "a.csv", "sha256": "abc"},
+            {"kind": "other"},
+        ]
+        session.add_all(map(version_of, origins, (1, 2, 3)))
+        await session.flush()
+        session.add_all([trained(1, None), trained(2, utc_now())])
+    await asyncio.to_thread(migrations.downgrade, empty_url, "0010")
+    await asyncio.to_thread(migrations.upgrade, empty_url)
+    async with database.reading() as session:
+        edges = list(await session.scalars(select(LineageEdge)))
+    assert {f"{e.from_kind} {e.from_id} {e.to_kind} {e.to_id} {e.made_by}" for e in edges} == {
+        "source shop run r1 j1",
+        "source shop run r2 None",
+        "source more run r4 None",
+        "run r1 raw r1 r1",
+        "raw r1 records r1 r1",
+        "run r1 records r1 r1",
+        "run r4 records r4 r4",
+        "records r1 dataset_version 7@1 freeze-1",
+        "records r4 dataset_version 7@1 freeze-1",
+        "upload abc dataset_version 7@2 freeze-2",
+        "dataset_version 7@1 training_run t1 t1",
+        "dataset_version 7@1 training_run t2 t2",
+        "training_run t1 model_version flowers@1 t1",
+        "training_run t2 model_version flowers@2 t2",
+        "model_version flowers@2 deployment flowers@2 None",
+    }
+    assert all(edge.facets == {} for edge in edges)
+    await database.close()
+
+
+def version_of(origin: dict[str, Any], number: int) -> DatasetVersion:
+    return DatasetVersion(
+        id=number, dataset_id=7, number=number, rows=1, columns=1, size_bytes=1, content_hash="h",
+        schema=[], storage_key="k", origin=origin, job_id=f"freeze-{number}",
+    )  # fmt: skip
+
+
+def trained(number: int, deployed_at: datetime | None) -> ModelVersion:
+    return ModelVersion(
+        model_id=3, number=number, algorithm="a", task="t", params={}, metrics={}, evaluation={},
+        features=[], target="t", classes=[], dataset_version_id=1, dataset="7@1", seed=1,
+        code_version="1", storage_key="k", sha256="s", size_bytes=1, job_id=f"t{number}",
+        deployed_at=deployed_at,
+    )  # fmt: skip

@@ -68,7 +68,9 @@ def served(
 
 
 async def read(client: httpx2.AsyncClient, path: str, **params: Any) -> Json:
-    answer = await client.get(path if path.startswith("/") else f"{API}/{path}", params=params)
+    answer = await client.get(
+        path if path.startswith("/") else f"{API}/{path}", params=params or None
+    )
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()
     return found
