@@ -12,7 +12,7 @@ from ml_core.criteria import CRITERIA
 from ml_core.growing import UNLIMITED, Rules
 from ml_core.onnx import forest_to_onnx
 from ml_core.planting import Rows, weighed_rows
-from ml_core.trees import NODE_OF, Forest
+from ml_core.trees import LEAF, NODE_OF, Forest
 from ml_core.validation import (
     check_integer,
     check_labels,
@@ -199,8 +199,9 @@ class TreeClassifier(Classifier):
         type_name = "str" if self.classes_.dtype.kind == "U" else self.classes_.dtype.name
         facts = {"classes": {"type": type_name, "values": self.classes_.tolist()}}
         forest, n_classes = self._forest, self.classes_.size
-        arrays = {name: forest.nodes[name] for name in ("threshold", "feature", "left")}
-        # The lines of pure leaves, which come first, are the same in every model.
+        arrays = {name: forest.nodes[name] for name in ("feature", "left")}
+        # Leaves have no threshold. The lines of pure leaves, which come first, are always the same.
+        arrays["threshold"] = forest.nodes["threshold"][arrays["feature"] != LEAF]
         arrays |= {"shares": forest.shares[n_classes:], "roots": forest.roots}
         return facts, {**arrays, "importances": self.feature_importances_}
 
@@ -240,13 +241,15 @@ def _shares(parts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _restored_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
-    threshold, shares = arrays["threshold"], arrays["shares"]
-    if any(arrays[name].shape != threshold.shape for name in ("feature", "left")):
+    threshold, shares, feature = arrays["threshold"], arrays["shares"], arrays["feature"]
+    inner = feature != LEAF
+    if feature.shape != arrays["left"].shape or threshold.shape != (np.count_nonzero(inner),):
         raise ValueError("the model's nodes do not have the shape of a forest")
     if shares.ndim != 2:
         raise ValueError("the model's class shares do not have the shape of a forest")
-    nodes = np.empty(threshold.shape, NODE_OF[threshold.dtype])
-    for name in ("threshold", "feature", "left"):
+    nodes = np.zeros(feature.shape, NODE_OF[threshold.dtype])
+    nodes["threshold"][inner] = threshold
+    for name in ("feature", "left"):
         nodes[name] = arrays[name]
     shares = np.concatenate([np.eye(shares.shape[1]), shares])
     return Forest(nodes, shares, arrays["roots"])
