@@ -2,7 +2,7 @@
 
    The rows of a node lie one behind the other as entries, each a word with the row's place, class
    and count, and are parted stably when the node is split. Three things make deep trees quick: few
-   rows are put in order by comparing each with each; some rows mark the bins they lie in, so that only those are
+   rows are put in order by insertion; some rows mark the bins they lie in, so that only those are
    gone through; and the codes of at most 4,096 rows are copied into a block in cache, where all that
    is under them is grown. Sums are of whole numbers, so that no order of adding changes them. */
 
