@@ -17,6 +17,7 @@ FEATURES[:, 1] += np.where(FEATURES[:, 1] > 0, 2, -2)  # two groups of rows, eas
 TARGETS: dict[str, NDArray[Any]] = {
     "classification": np.where(FEATURES[:, 1] > 0, "high", "low"),
     "clustering": np.zeros(80),
+    "regression": 2 * FEATURES[:, 1] + FEATURES[:, 0] / 2,
 }
 SMALL: dict[str, dict[str, Any]] = {
     "random_forest": {"n_estimators": 5},
@@ -69,7 +70,11 @@ def test_it_has_learnt_something_and_says_how_well(name: str) -> None:
     assert found.metrics
     assert all(type(value) is float and np.isfinite(value) for value in found.metrics.values())
     assert found.classes == one.adapter.classes(one.model)
-    least = {"classification": ("accuracy", 0.9), "clustering": ("silhouette", 0.4)}
+    least = {
+        "classification": ("accuracy", 0.9),
+        "clustering": ("silhouette", 0.4),
+        "regression": ("r2", 0.9),
+    }
     metric, value = least[ALGORITHMS[name].task]
     assert found.metrics[metric] > value
 

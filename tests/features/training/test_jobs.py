@@ -114,6 +114,22 @@ async def test_clusters_are_found_without_a_target_and_serve(lab: Lab) -> None:
     assert last["result"]["reproduced"] is True
 
 
+async def test_a_target_of_numbers_is_learnt_and_predicted(lab: Lab) -> None:
+    asked: dict[str, Any] = {"algorithm": "linear_regression", "params": {}, "cv_folds": 2}
+    rows = "".join(f"{n},{n % 7},{3 * n + 1}\n" for n in range(40))
+    job = await lab.train("length,width,price\n" + rows, target="price", **asked)
+    assert job["status"] == "succeeded", job["error"]
+    version = await lab.version(1)
+    assert (version["task"], version["classes"]) == ("regression", [])
+    assert version["metrics"]["r2"] == pytest.approx(1)
+    assert set(version["evaluation"]["cross_validation"]["metrics"]) == {"r2", "rmse", "mae"}
+    await lab.client.post("/api/v1/models/flowers/versions/1/stage", json={"stage": "production"})
+    given = {"records": [{"length": 100, "width": 0}]}
+    answer = (await lab.client.post("/api/v1/models/flowers/predict", json=given)).json()
+    assert answer["predictions"] == [pytest.approx(301)]
+    assert (answer["probabilities"], answer["classes"]) == ([], [])
+
+
 async def test_cross_validation_is_told_beside_the_test(lab: Lab) -> None:
     for folds in (3, 3, None):
         assert (await lab.train(cv_folds=folds, seed=2))["status"] == "succeeded"

@@ -8,6 +8,7 @@ import pytest
 from astralytiq import __version__
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.engines.models import contract
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from tests.conftest import SignIn
 from tests.features.datasets.factories import upload
@@ -54,7 +55,9 @@ async def test_everybody_may_ask_what_can_be_trained(client: httpx2.AsyncClient)
     for algorithm in found["available_algorithms"]:
         assert adapter_of(algorithm["name"])
         assert algorithm["status"] == "available"
-        assert algorithm["cli_command"].startswith(f"python -m ml_core.{algorithm['name']} ")
+        own = f"python -m ml_core.{algorithm['name']} "
+        others = f"--algorithm {algorithm['name']}"
+        assert own in algorithm["cli_command"] or others in algorithm["cli_command"]
         assert {"name", "default", "description"} <= set(algorithm["parameters"][0])
 
 
@@ -102,6 +105,7 @@ async def test_everything_wrong_is_told_at_once(scientist: httpx2.AsyncClient) -
         ({"target": None}, "name the column to predict"),
         ({"algorithm": "kmeans"}, "clustering has no target"),
         ({"test_size": 1}, "less than 1"),
+        ({"algorithm": "linear_regression"}, "is a string, not a number"),
         ({"cv_folds": 1}, "greater than or equal to 2"),
         ({"cv_folds": 21}, "less than or equal to 20"),
         ({"algorithm": "kmeans", "target": None, "cv_folds": 3}, "leave cv_folds out"),
@@ -118,6 +122,23 @@ async def test_one_wrong_field_is_told_with_what_it_may_be(
 ) -> None:
     answer = await asked(scientist, **change)
     assert (answer.status_code, words in answer.json()["detail"]) == (422, True)
+
+
+async def test_an_algorithm_without_its_library_is_listed_and_refused_with_the_remedy(
+    scientist: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "find_spec", lambda module: None)
+    contract.status_of.cache_clear()
+    try:
+        found = (await scientist.get("/api/v1/ml")).json()["available_algorithms"]
+        answer = await asked(scientist, algorithm="logistic_regression")
+    finally:
+        contract.status_of.cache_clear()
+    statuses = {algorithm["name"]: algorithm["status"] for algorithm in found}
+    assert statuses["kmeans"] == "available"
+    assert statuses["logistic_regression"].startswith("needs the extra sklearn")
+    assert answer.status_code == 422
+    assert "pip install 'astralytiq[sklearn]'" in answer.json()["detail"]
 
 
 async def test_a_data_set_that_is_not_there_is_not_found(scientist: httpx2.AsyncClient) -> None:

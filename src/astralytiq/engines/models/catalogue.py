@@ -1,6 +1,8 @@
 """The algorithms there are, and how to get at the adapter of each."""
 
-from .contract import Adapter, Algorithm, Parameter
+from typing import Any
+
+from .contract import AVAILABLE, Adapter, Algorithm, MissingExtra, Parameter, status_of
 
 CRITERION = Parameter(
     "criterion", "gini", "impurity that a split decreases", ("string",), choices=("gini", "entropy")
@@ -108,15 +110,99 @@ KMEANS = Algorithm(
     unit="clusterings",
 )  # fmt: skip
 
-ALGORITHMS: dict[str, Algorithm] = {algorithm.name: algorithm for algorithm in (*TREES, KMEANS)}
+SKLEARN: dict[str, Any] = {"extra": "sklearn", "needs": ("sklearn", "skops")}
+
+
+def command_of(name: str, target: str) -> str:
+    return f"astralytiq train run MODEL --dataset 7@2 --target {target} --algorithm {name}"
+
+
+OF_SCIKIT = (
+    Algorithm(
+        "logistic_regression",
+        "Logistic regression of scikit-learn on scaled features, with a penalty on their squares.",
+        command_of("logistic_regression", "class"),
+        (
+            Parameter(
+                "C", 1.0, "the inverse of the penalty: less holds coefficients smaller",
+                ("number", "integer"), minimum=1e-12, maximum=1e12,
+            ),
+            class_weight("balanced"),
+            Parameter(
+                "max_iter", 1_000, "iterations at most", ("integer",), minimum=1, maximum=1_000_000
+            ),
+            Parameter(
+                "tol", 1e-4, "stop when nothing improves by more", ("number", "integer"),
+                minimum=1e-15, maximum=1,
+            ),
+        ),
+        **SKLEARN,
+    ),
+    Algorithm(
+        "linear_regression",
+        "Least squares of scikit-learn on scaled features, for a target of numbers.",
+        command_of("linear_regression", "price"),
+        (
+            Parameter("fit_intercept", True, "also learn a constant", ("boolean",)),
+            Parameter("positive", False, "let no coefficient be below 0", ("boolean",)),
+        ),
+        task="regression",
+        **SKLEARN,
+    ),
+    Algorithm(
+        "gradient_boosting",
+        "Gradient boosting of scikit-learn: small trees, each learning what those before it miss.",
+        command_of("gradient_boosting", "class"),
+        (
+            Parameter(
+                "n_estimators", 100, "rounds, each with a tree for each class", ("integer",),
+                minimum=1, maximum=10_000,
+            ),
+            Parameter(
+                "learning_rate", 0.1, "by what each tree is multiplied", ("number", "integer"),
+                minimum=1e-6, maximum=10,
+            ),
+            Parameter(
+                "max_depth", 3, "splits from root to leaf at most; null sets no limit",
+                ("integer", "null"), minimum=1, maximum=10_000,
+            ),
+            *LIMITS[1:3],
+            Parameter(
+                "subsample", 1.0, "the share of rows drawn for each tree", ("number", "integer"),
+                minimum=0.01, maximum=1,
+            ),
+            max_features(None),
+        ),
+        unit="rounds",
+        **SKLEARN,
+    ),
+)  # fmt: skip
+
+ALGORITHMS: dict[str, Algorithm] = {
+    algorithm.name: algorithm for algorithm in (*TREES, KMEANS, *OF_SCIKIT)
+}
 
 
 def adapter_of(name: str) -> Adapter:
-    # NumPy, ml_core and whatever is behind an adapter are loaded only where they are used.
-    if name == KMEANS.name:
+    """The adapter of an algorithm; raises MissingExtra where its library is not installed.
+
+    NumPy, ml_core and whatever is behind an adapter are loaded only where they are used.
+    """
+    algorithm = ALGORITHMS[name]
+    if algorithm.extra:
+        return of_scikit(algorithm)
+    if algorithm is KMEANS:
         from .clusters import KMeansAdapter  # noqa: PLC0415
 
-        return KMeansAdapter(KMEANS)
+        return KMeansAdapter(algorithm)
     from .trees import TreeAdapter  # noqa: PLC0415
 
-    return TreeAdapter(ALGORITHMS[name])
+    return TreeAdapter(algorithm)
+
+
+def of_scikit(algorithm: Algorithm) -> Adapter:
+    if (status := status_of(algorithm)) != AVAILABLE:
+        raise MissingExtra(f"{algorithm.name} {status}")
+    from .scikit import ADAPTERS  # noqa: PLC0415
+
+    return ADAPTERS[algorithm.name](algorithm)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,10 @@ AVAILABLE = "available"
 
 class BadTraining(Exception):
     """No model can be trained so. The message says why and what to do."""
+
+
+class MissingExtra(ValueError):
+    """The library behind an algorithm is not installed. The message says what to install."""
 
 
 class NoOnnx(Exception):
@@ -110,6 +115,7 @@ class Adapter(Protocol):
         """The model for other runtimes; raises NoOnnx."""
 
 
+@cache
 def status_of(algorithm: Algorithm) -> str:
     if all(find_spec(module) for module in algorithm.needs):
         return AVAILABLE

@@ -14,7 +14,13 @@ from astralytiq.core.executor import Work
 from astralytiq.core.storage import Stored
 from astralytiq.engines.models import environment
 from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
-from astralytiq.engines.models.contract import Adapter, BadTraining, Evaluation, completed
+from astralytiq.engines.models.contract import (
+    Adapter,
+    BadTraining,
+    Evaluation,
+    MissingExtra,
+    completed,
+)
 from astralytiq.engines.models.splitting import Rows, split
 from astralytiq.features.registry.service import Trained
 
@@ -48,7 +54,7 @@ class Fitted:
 def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
     """The same plan, table and code give the same model, byte for byte."""
     refuse_gaps(table)
-    adapter = adapter_of(plan.algorithm)
+    adapter = installed(plan.algorithm)
     features, target = matrix_of(table, plan.features), target_of(table, plan, adapter)
 
     meter = Meter(work, adapter.algorithm.unit, fits=plan.cv_folds + 1)
@@ -60,6 +66,14 @@ def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
     except BadTraining as error:
         raise Invalid(str(error)) from None
     return Fitted(adapter, model, features, target, rows, tests, more)
+
+
+def installed(algorithm: str) -> Adapter:
+    """A worker may lack what the API has."""
+    try:
+        return adapter_of(algorithm)
+    except MissingExtra as error:
+        raise Invalid(str(error)) from None
 
 
 def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:

@@ -11,7 +11,7 @@ from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.jobs import Job
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import ALGORITHMS
-from astralytiq.engines.models.contract import faults_of, status_of
+from astralytiq.engines.models.contract import AVAILABLE, faults_of, status_of
 from astralytiq.engines.tabular.columns import NUMERIC
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
@@ -83,6 +83,8 @@ def algorithm_faults(asked: TrainingRequest) -> list[Fault]:
     if algorithm is None:
         words = f"algorithm {asked.algorithm!r} is unknown; there are {sorted(ALGORITHMS)}"
         return [Fault(("body", "algorithm"), words)]
+    if (status := status_of(algorithm)) != AVAILABLE:
+        return [Fault(("body", "algorithm"), f"{algorithm.name} {status}")]
     faults = [
         Fault(("body", "params", name), f"params.{name}: {words}")
         for name, words in faults_of(algorithm, asked.params)
