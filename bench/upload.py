@@ -23,7 +23,8 @@ from astralytiq.client import Client
 from astralytiq.engines.tabular import csv
 
 HEADER = b"id,price,name,at,share,flag\n"
-ACCOUNT = {"ADMIN_EMAIL": "bench@example.org", "ADMIN_PASSWORD": "only for this bench"}
+WHO, PHRASE = "bench@example.org", "only for this bench"
+ACCOUNT = {"ADMIN_EMAIL": WHO, "ADMIN_PASSWORD": PHRASE}
 UNBOUNDED = {"UPLOAD_LIMIT_MB": "1000000", "ASTRALYTIQ_WORKERS": "0"}
 PAUSE = 0.05
 
@@ -103,7 +104,7 @@ def main() -> None:
         say(f"{(folder / 'large.csv').stat().st_size:,} bytes of CSV, 6 columns")
         with served(folder / "home", "up", cwd=folder, **ACCOUNT, **UNBOUNDED) as server:
             client, onlooker = Client(server.url), Client(server.url)
-            client.sign_in(*ACCOUNT.values())
+            client.sign_in(WHO, PHRASE)
             send(client, folder / "small.csv")  # What any first upload loads is no growth by size.
             with watching(psutil.Process(server.process.pid), onlooker) as seen:
                 seconds = send(client, folder / "large.csv")
