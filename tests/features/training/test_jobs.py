@@ -13,6 +13,8 @@ from astralytiq.core.jobs import Job, JobCancelled, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.core.tracking import Tracker
+from astralytiq.engines.models.contract import BadTraining
+from astralytiq.engines.models.trees import TreeAdapter
 from astralytiq.features.registry.models import ModelVersion
 from astralytiq.features.training import fitting
 from tests.conftest import RunJobs, SignIn
@@ -146,6 +148,56 @@ async def test_cross_validation_is_told_beside_the_test(lab: Lab) -> None:
     assert (curve["class"], curve["auc"]) == ("virginica", first["metrics"]["roc_auc"])
 
 
+@pytest.mark.parametrize(
+    "search",
+    [
+        {"grid": {"max_depth": [1, 4], "min_samples_leaf": [40, 1]}},
+        {"random": {"max_depth": [1, 4], "min_samples_leaf": [40, 1], "n_iter": 100}},
+    ],
+)
+async def test_a_search_takes_the_params_that_do_best_on_training_rows(
+    lab: Lab, search: dict[str, Any]
+) -> None:
+    asked: dict[str, Any] = {"algorithm": "decision_tree", "seed": 1, "cv_folds": 3}
+    job = await lab.train(params={"criterion": "entropy"}, search=search, **asked)
+    assert job["status"] == "succeeded", job["error"]
+    version = await lab.version(1)
+    found = version["evaluation"]["search"]
+    assert (found["metric"], found["folds"], len(found["candidates"])) == ("accuracy", 3, 4)
+    best = found["candidates"][found["best"]]
+    assert best["params"]["min_samples_leaf"] == 1  # 40 rows on both sides are more than all
+    means = [candidate["metrics"]["accuracy"]["mean"] for candidate in found["candidates"]]
+    assert max(means) == best["metrics"]["accuracy"]["mean"] > min(means)
+    assert version["evaluation"]["cross_validation"]["metrics"] == best["metrics"]
+    used = {name: version["params"][name] for name in ("criterion", *best["params"])}
+    assert used == {"criterion": "entropy", **best["params"]}
+    await lab.train(params=used, **{**asked, "cv_folds": None})
+    assert (await lab.version(2))["sha256"] == version["sha256"]
+
+
+async def test_a_candidate_that_cannot_be_trained_leaves_the_others_their_chance(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TreeAdapter.train
+
+    def train(self: TreeAdapter, x: Any, y: Any, params: dict[str, Any], *more: Any) -> Any:
+        if params["max_depth"] == 9:
+            raise BadTraining("Nine is too deep.")
+        return real(self, x, y, params, *more)
+
+    monkeypatch.setattr(TreeAdapter, "train", train)
+    asked: dict[str, Any] = {"algorithm": "decision_tree", "params": {}}
+    job = await lab.train(search={"grid": {"max_depth": [9, 2]}}, **asked)
+    assert job["status"] == "succeeded", job["error"]
+    version = await lab.version(1)
+    bad, good = version["evaluation"]["search"]["candidates"]
+    assert (bad["error"], bad["metrics"]) == ("Nine is too deep.", {})
+    assert (good["params"], version["params"]["max_depth"]) == ({"max_depth": 2}, 2)
+    job = await lab.train(search={"grid": {"max_depth": [9]}}, **asked)
+    assert job["status"] == "failed"
+    assert "None of 1 candidates can be trained: Nine is too deep." in job["error"]
+
+
 async def test_a_training_stops_between_two_folds(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +213,10 @@ async def test_a_training_stops_between_two_folds(
     assert job["status"] == "cancelled"
     assert [phase for phase, _ in told] == ["reading", "fold 1 of 3", "fold 2 of 3"]
     assert told[1][1] == "0 of 1 trees"
+    told.clear()
+    asked = {"grid": {"max_depth": [1, 2]}}
+    await lab.train(cv_folds=3, algorithm="decision_tree", params={}, search=asked)
+    assert told[1][1] == "candidate 1 of 2, 0 of 1 trees"
 
 
 async def stored_key(resources: Resources) -> str:

@@ -4,6 +4,9 @@ from typing import Any
 
 from .contract import AVAILABLE, Adapter, Algorithm, MissingExtra, Parameter, status_of
 
+# No table is larger. All numbers are bounded, so that none is too large to compute with.
+MOST_ROWS, MOST_COLUMNS = 1_000_000_000, 1_000_000
+
 CRITERION = Parameter(
     "criterion", "gini", "impurity that a split decreases", ("string",), choices=("gini", "entropy")
 )
@@ -13,15 +16,16 @@ LIMITS = (
         ("integer", "null"), minimum=1, maximum=10_000,
     ),
     Parameter(
-        "min_samples_split", 2, "a node of fewer rows stays a leaf", ("integer",), minimum=2
+        "min_samples_split", 2, "a node of fewer rows stays a leaf", ("integer",), minimum=2,
+        maximum=MOST_ROWS,
     ),
     Parameter(
         "min_samples_leaf", 1, "rows that a split leaves on each side at least", ("integer",),
-        minimum=1,
+        minimum=1, maximum=MOST_ROWS,
     ),
     Parameter(
         "ccp_alpha", 0.0, "branches that decrease impurity by no more are cut off afterwards",
-        ("number", "integer"), minimum=0,
+        ("number", "integer"), minimum=0, maximum=100,
     ),
 )  # fmt: skip
 
@@ -33,6 +37,7 @@ def max_features(default: str | None) -> Parameter:
         "features drawn at each node; null draws all",
         ("string", "integer", "null"),
         minimum=1,
+        maximum=MOST_COLUMNS,
         choices=("sqrt", "log2"),
     )
 

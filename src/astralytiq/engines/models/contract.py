@@ -155,9 +155,9 @@ def fault_of(parameter: Parameter, value: Any) -> str:
 def within(value: Any, low: float | None, high: float | None) -> bool:
     if value is None or isinstance(value, bool):
         return True
-    return (
-        math.isfinite(value) and (low is None or value >= low) and (high is None or value <= high)
-    )
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return (low is None or value >= low) and (high is None or value <= high)
 
 
 def kind_of(value: Any) -> str:

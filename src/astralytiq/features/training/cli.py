@@ -34,6 +34,23 @@ def read_params(pairs: list[str]) -> dict[str, Any]:
     return {name: number_or_text(value) for name, value in (pair.split("=", 1) for pair in pairs)}
 
 
+def read_search(grid: list[str], draw: list[str], iterations: int) -> dict[str, Any]:
+    if grid and draw:
+        fail("Give --grid or --draw, not both.", BAD_INPUT)
+    if draw:
+        return {"random": {**read_choices(draw), "n_iter": iterations}}
+    return {"grid": read_choices(grid)} if grid else {}
+
+
+def read_choices(pairs: list[str]) -> dict[str, list[Any]]:
+    """name=1,2,none"""
+    for pair in pairs:
+        if "=" not in pair:
+            fail(f"--grid and --draw take name=value,value, not {pair!r}.", BAD_INPUT)
+    parts = (pair.split("=", 1) for pair in pairs)
+    return {name: [number_or_text(value) for value in values.split(",")] for name, values in parts}
+
+
 @app.command("run")
 @examples("astralytiq train run iris_forest --dataset 7@2 --target species --param n_estimators=50")
 def train(
@@ -49,6 +66,13 @@ def train(
     cv_folds: Annotated[
         int | None, typer.Option(help="Cross-validate in so many folds, 2 to 20.")
     ] = None,
+    grid: Annotated[
+        list[str] | None, typer.Option(help="Try all of name=value,value,… (repeat).")
+    ] = None,
+    draw: Annotated[
+        list[str] | None, typer.Option(help="Try random ones of name=value,value,… (repeat).")
+    ] = None,
+    iterations: Annotated[int, typer.Option(help="How many --draw tries.")] = 10,
     seed: int = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -65,6 +89,8 @@ def train(
         body["features"] = feature
     if cv_folds is not None:
         body["cv_folds"] = cv_folds
+    if search := read_search(grid or [], draw or [], iterations):
+        body["search"] = search
     with connected(context) as client:
         asked = client.post("/ml/train", json=body)
         job = follow(client, asked["job_id"], f"training {model}")

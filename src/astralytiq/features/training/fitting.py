@@ -25,7 +25,7 @@ from astralytiq.engines.models.splitting import Rows, split
 from astralytiq.features.registry.service import Trained
 
 from .plan import Plan, Source
-from .selecting import Meter, cross_validation
+from .selecting import Meter, Selection, fits_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +37,7 @@ MOST_CLASSES = 1_000  # More are no classes but a measure or a name; each costs 
 class Fitted:
     """A model, and the numbers of the rows that it was trained on and will be tested with."""
 
+    plan: Plan  # with the params that a search has chosen
     adapter: Adapter
     model: Any
     features: NDArray[np.float64]
@@ -57,15 +58,15 @@ def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
     adapter = installed(plan.algorithm)
     features, target = matrix_of(table, plan.features), target_of(table, plan, adapter)
 
-    meter = Meter(work, adapter.algorithm.unit, fits=plan.cv_folds + 1)
+    meter = Meter(work, adapter.algorithm.unit, fits_of(plan))
     try:
         rows, tests = split(adapter.algorithm.task, target, plan.test_size, plan.seed)
-        known = (adapter, features[rows], target[rows])
-        more = cross_validation(plan, meter, *known)
-        model = adapter.train(*known[1:], plan.params, plan.seed, meter.fit("training"))
+        known = features[rows], target[rows]
+        plan, more = Selection(plan, meter, adapter, *known).chosen()
+        model = adapter.train(*known, plan.params, plan.seed, meter.fit("training"))
     except BadTraining as error:
         raise Invalid(str(error)) from None
-    return Fitted(adapter, model, features, target, rows, tests, more)
+    return Fitted(plan, adapter, model, features, target, rows, tests, more)
 
 
 def installed(algorithm: str) -> Adapter:
@@ -92,7 +93,7 @@ def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
     stored = work.resources.storage.put(key, found.adapter.save(found.model))
-    return described(plan, source, stored, judged, more, work.claim.id)
+    return described(found.plan, source, stored, judged, more, work.claim.id)
 
 
 def named(features: list[str], importances: list[float]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What a training job was asked to do, and on what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ class Plan:
     seed: int
     experiment: str
     model_name: str
-    cv_folds: int = 0  # not even asked of jobs from before there were folds
+    # Jobs from before there were folds and searches do not name them.
+    cv_folds: int = 0
+    candidates: list[dict[str, Any]] = field(default_factory=list)  # to choose params from
 
     @property
     def columns(self) -> list[str]:

@@ -10,18 +10,20 @@ from astralytiq.core import audit, jobs
 from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.jobs import Job
 from astralytiq.core.security import Actor
+from astralytiq.engines.models.candidates import MOST_CANDIDATES, combinations
 from astralytiq.engines.models.catalogue import ALGORITHMS
-from astralytiq.engines.models.contract import AVAILABLE, faults_of, status_of
+from astralytiq.engines.models.contract import AVAILABLE, Algorithm, faults_of, status_of
 from astralytiq.engines.tabular.columns import NUMERIC
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 
 from .schemas import AlgorithmRead, Overview, TrainingAsked, TrainingRequest
 
+SEARCH_FOLDS = 5
 LABELS = frozenset({"string", "int64", "bool", "float64"})
 FEATURES = [
     "data sets from CSV uploads and from ingested records",
-    "training as a background job with live progress and cross-validation",
+    "training as a background job with live progress, cross-validation and search",
     "runs tracked in MLflow",
     "model registry with stages",
     "prediction with input checks and a trace back to the records",
@@ -89,10 +91,33 @@ def algorithm_faults(asked: TrainingRequest) -> list[Fault]:
         Fault(("body", "params", name), f"params.{name}: {words}")
         for name, words in faults_of(algorithm, asked.params)
     ]
-    if asked.cv_folds and algorithm.task == "clustering":
-        words = "clustering has no truth to cross-validate against: leave cv_folds out"
-        faults.append(Fault(("body", "cv_folds"), words))
+    for field in ("cv_folds", "search"):
+        if getattr(asked, field) and algorithm.task == "clustering":
+            words = f"clustering has no truth to cross-validate against: leave {field} out"
+            faults.append(Fault(("body", field), words))
+    return [*faults, *search_faults(algorithm, asked)]
+
+
+def search_faults(algorithm: Algorithm, asked: TrainingRequest) -> list[Fault]:
+    if asked.search is None:
+        return []
+    kind, choices = "random" if asked.search.random else "grid", asked.search.choices
+    faults = []
+    for name, values in choices.items():
+        words = value_fault(algorithm, name, values)
+        if name in asked.params:
+            words = "is set in params too: name it once"
+        if words:
+            faults.append(Fault(("body", "search", kind, name), f"search.{kind}.{name}: {words}"))
+    if kind == "grid" and (count := combinations(choices)) > MOST_CANDIDATES:
+        words = f"{count} combinations are more than {MOST_CANDIDATES}: name fewer, or use random"
+        faults.append(Fault(("body", "search", "grid"), words))
     return faults
+
+
+def value_fault(algorithm: Algorithm, name: str, values: list[Any]) -> str:
+    faults = [words for value in values for _, words in faults_of(algorithm, {name: value})]
+    return faults[0] if faults else ""
 
 
 def target_faults(asked: TrainingRequest, types: dict[str, str]) -> list[Fault]:
@@ -144,8 +169,11 @@ async def enqueue(
     session: AsyncSession, actor: Actor, asked: TrainingRequest, dataset: str, features: list[str]
 ) -> Job:
     """The version is named by number: a job must not train on what came after it was asked."""
-    arguments: dict[str, Any] = asked.model_dump(exclude={"dataset_id", "features", "cv_folds"})
-    arguments["cv_folds"] = asked.cv_folds or 0
+    arguments: dict[str, Any] = asked.model_dump(
+        exclude={"dataset_id", "features", "cv_folds", "search"}
+    )
+    arguments["cv_folds"] = asked.cv_folds or (SEARCH_FOLDS if asked.search else 0)
+    arguments["candidates"] = asked.search.candidates(asked.seed) if asked.search else []
     job = await jobs.enqueue(
         session,
         "training.run",
