@@ -1,11 +1,11 @@
 """Rules for sources and their runs, and what other rooms may read of the records."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, broadcast, jobs, schedules
@@ -16,7 +16,7 @@ from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
 from . import events, files, indexing, secrets, tracing
-from .models import DataRecord, RecordCount, Run, RunStatus, Source, SourceKind
+from .models import RecordCount, Run, RunStatus, Source, SourceKind
 from .read_api import refuse_unlisted
 from .schemas import ApiSource, CsvSource, RssSource, SourceChange, source_spec
 
@@ -263,29 +263,6 @@ def announce(session: AsyncSession, run: Run) -> None:
 
 
 # What other rooms read --------------------------------------------------------------------------
-
-
-async def read_batches(
-    session: AsyncSession, source: str, size: int = 5000
-) -> AsyncIterator[Sequence[DataRecord]]:
-    """The records of a source in the order of their ids, `size` at a time."""
-    after = 0
-    query = select(DataRecord).where(*there(source)).order_by(DataRecord.id)
-    while found := (await session.scalars(query.where(DataRecord.id > after).limit(size))).all():
-        yield found
-        after = found[-1].id
-        session.expunge_all()  # Nobody looks at them again: hold one batch, not all of them.
-
-
-def there(source: str) -> tuple[ColumnElement[bool], ...]:
-    """Records that their source still has."""
-    return DataRecord.source == source, DataRecord.deleted_at.is_(None)
-
-
-async def runs_behind(session: AsyncSession, source: str) -> list[str]:
-    """The runs that wrote the current records of a source, oldest first."""
-    query = select(DataRecord.run_id).where(*there(source)).distinct()
-    return sorted(await session.scalars(query))  # Their ids are in the order of their making.
 
 
 async def count_records(session: AsyncSession, source: str | None) -> int:
