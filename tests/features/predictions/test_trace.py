@@ -169,6 +169,12 @@ async def test_replayed_records_lead_back_through_the_replay_to_the_first_payloa
         ("run", first, "raw", first),
         ("source", "garden", "run", first),
     }
+    again = (await scientist.post(f"{API}/sources/garden/run", json={})).json()["run_id"]
+    await run_jobs()
+    asked = await scientist.post(f"{API}/sources/garden/replay", json={"since_run": again})
+    await run_jobs()
+    up = await read(scientist, f"lineage/run/{asked.json()['run_id']}", direction="up")
+    assert {one["id"] for one in up["nodes"] if one["kind"] == "raw"} == {again}
 
 
 async def test_a_dry_run_came_of_nothing_and_left_nothing(

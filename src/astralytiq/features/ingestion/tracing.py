@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import lineage
+from astralytiq.core.jobs import Job
 from astralytiq.core.lineage import Edge, Kind, Node
 
 from .models import DataRecord, RecordVersion, Run, RunKind
@@ -53,17 +54,15 @@ def replayed(run: Node, read: Sequence[str]) -> list[Edge]:
 
 
 async def read_by(session: AsyncSession, replay: Run) -> Sequence[str]:
-    """The runs whose payloads stand behind the records that a replay wrote."""
+    """The runs whose payloads it went through: a look at batches, not at records."""
+    job = await session.get(Job, replay.job_id) if replay.job_id else None
+    since_run = (job.arguments.get("since_run") if job else None) or ""
     found: set[str] = set()
     for table in RAW_TABLES.values():
-        query = (
-            select(table.run_id)
-            .join(DataRecord, DataRecord.raw_id == table.id)
-            .where(table.source == replay.source, DataRecord.source == replay.source)
-            .where(DataRecord.run_id == replay.run_id)
-            .distinct()
-        )
-        found.update(await session.scalars(query))
+        # Runs' ids are in the order of their making.
+        query = select(table.run_id).where(table.source == replay.source).distinct()
+        named = query.where(table.run_id >= since_run, table.run_id < replay.run_id)
+        found.update(await session.scalars(named))
     return sorted(found)
 
 
