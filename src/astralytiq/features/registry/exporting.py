@@ -39,8 +39,8 @@ async def export(
 
 
 def as_onnx(version: Served, content: bytes) -> bytes:
-    adapter = adapter_of(version.algorithm)
     try:
+        adapter = adapter_of(version.algorithm)
         return adapter.to_onnx(adapter.load(content))
     except (NoOnnx, ValueError) as error:
         raise Conflict(f"This version has no form in ONNX ({error}): take format=native.") from None

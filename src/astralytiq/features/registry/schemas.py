@@ -51,11 +51,12 @@ class VersionRead(Answer):
     params: dict[str, Any]
     metrics: dict[str, float]
     evaluation: dict[str, Any] = Field(
-        description="confusion_matrix [truth][prediction] in the order of classes, importances "
-        "by feature, train_rows, test_rows"
+        description="train_rows, test_rows, importances by feature; of classifiers confusion_matrix "
+        "[truth][prediction] in the order of classes, and curves; of clusters inertia, silhouette "
+        "and sizes; cross_validation and search where they were asked for"
     )
     features: list[SignatureColumn]
-    target: str
+    target: str = Field(description="empty of clusters, which have none")
     classes: list[Any]
     dataset: str = Field(description="data set and version, as in 7@2")
     seed: int
