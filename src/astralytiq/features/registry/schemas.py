@@ -51,9 +51,9 @@ class VersionRead(Answer):
     params: dict[str, Any]
     metrics: dict[str, float]
     evaluation: dict[str, Any] = Field(
-        description="train_rows, test_rows, importances by feature; of classifiers confusion_matrix "
-        "[truth][prediction] in the order of classes, and curves; of clusters inertia, silhouette "
-        "and sizes; cross_validation and search where they were asked for"
+        description="train_rows, test_rows, importances by feature; of classifiers "
+        "confusion_matrix [truth][prediction] in the order of classes, and curves; of clusters "
+        "inertia, silhouette and sizes; cross_validation and search where they were asked for"
     )
     features: list[SignatureColumn]
     target: str = Field(description="empty of clusters, which have none")
