@@ -10,12 +10,13 @@ from ctypes import c_int64, c_uint64
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.native import library, pointer
+from ml_core.native import holding, library, pointer
 
 GOLDEN = 0x9E3779B97F4A7C15
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _WORD = (1 << 64) - 1
 _HALF = np.uint64((1 << 32) - 1)
+_FEW_DRAWS = 10_000  # made in some 20 µs
 
 
 class Draws:
@@ -71,7 +72,8 @@ def drawn_rows(
     if kernels is not None:
         counts = np.zeros(n_rows, dtype=np.int32)
         sizes = c_int64(n_draws), c_int64(n_rows)
-        kernels.forest_draw_rows(c_uint64(seed), *sizes, pointer(reached), pointer(counts))
+        draw = holding(kernels) if n_draws <= _FEW_DRAWS else kernels
+        draw.forest_draw_rows(c_uint64(seed), *sizes, pointer(reached), pointer(counts))
         return counts
     places = draws_below(n_rows if reached is None else int(reached[-1]), seed, n_draws)
     if reached is not None:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from ml_core.coding import Coded
 from ml_core.growing import Grown, Rules, Weighing
-from ml_core.native import pointer
+from ml_core.native import holding, pointer
 from ml_core.trees import NODE_OF
 
 # A row's class and count have 16 bits each, its place 32, and sums of counts 32.
 MOST_CLASSES = MOST_COUNTED = 2**16 - 1
 MOST_ROWS = 2**32 - 1
+_FEW_NODES = 10_000  # copied in some 10 µs
 
 _POINTERS = (
     *("by_column", "by_row", "starts", "low", "high"),
@@ -74,7 +75,7 @@ def grow_in_c(
     try:
         return _taken(kernels, tree, task, sizes[0], sizes[1], NODE_OF[data.low.dtype])
     finally:
-        kernels.forest_free(tree)
+        holding(kernels).forest_free(tree)
 
 
 def _taken(
@@ -89,7 +90,8 @@ def _taken(
     decreases = np.empty(task.n_features)
     masses = np.empty((n_nodes, task.n_classes)) if task.keep_masses else None
     results = (pointer(array) for array in (nodes, lines, decreases, masses))
-    kernels.forest_take(tree, ctypes.byref(task), *results)
+    take = holding(kernels) if n_nodes <= _FEW_NODES else kernels
+    take.forest_take(tree, ctypes.byref(task), *results)
     return Grown(nodes, lines, decreases, masses)
 
 

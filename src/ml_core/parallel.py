@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ def each(
     items: Sequence[Item],
     n_jobs: int | None,
     shared: Sequence[Any] = (),
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """What ``task(*shared, item)`` gives, in order, as it comes; close it to give up on the rest.
 
     Where joblib is loaded it decides by its own configuration (``joblib.parallel_config``), so that
@@ -29,10 +29,13 @@ def each(
     # Before 1.3, which brought the configuration, it gave results only all at once.
     if hasattr(joblib, "parallel_config"):
         run = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-        return iter(run(joblib.delayed(task)(*shared, item) for item in items))
+        results: Generator[Result] = run(joblib.delayed(task)(*shared, item) for item in items)
+        return results
     workers = min(n_workers(n_jobs), len(items))
     run_one = partial(task, *shared)
-    return map(run_one, items) if workers == 1 else _on_threads(run_one, items, workers)
+    if workers == 1:
+        return (run_one(item) for item in items)
+    return _on_threads(run_one, items, workers)
 
 
 def n_workers(n_jobs: int | None) -> int:
@@ -44,7 +47,7 @@ def n_workers(n_jobs: int | None) -> int:
 
 def _on_threads(
     task: Callable[[Item], Result], items: Sequence[Item], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     with ThreadPoolExecutor(workers) as pool:
         waiting = deque(pool.submit(task, item) for item in items)
         try:

@@ -17,6 +17,7 @@ from ml_core.weights import OF_SUBSAMPLE, ClassWeight, Weights, are_whole, class
 
 # Rows that one bootstrap draws at most: its trees count rows in 32 bits.
 MOST_DRAWN = 1 << 27
+_ROWS_OF_A_TURN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +134,25 @@ def class_sums(labels: NDArray[Any], weights: Any, n_classes: int) -> Weights:
     return np.bincount(labels, weights, minlength=n_classes).astype(np.int64)
 
 
+def in_turns(seeds: list[int], n_rows: int, n_workers: int) -> list[list[int]]:
+    """Seeds of small trees together: handing a task over costs as much as growing such a tree.
+
+    Trees of many rows stay alone, and every worker has four turns at least.
+    """
+    size = max(1, min(_ROWS_OF_A_TURN // n_rows, len(seeds) // (4 * n_workers)))
+    return [seeds[start : start + size] for start in range(0, len(seeds), size)]
+
+
 def seeds_of(random_state: int | None, n_trees: int) -> list[int]:
     """A seed a tree, none of which depends on the number of trees."""
     sequences = np.random.SeedSequence(random_state).spawn(n_trees)
     return [int(sequence.generate_state(1, np.uint64)[0]) for sequence in sequences]
+
+
+def plant_some(plan: Plan, *ground_and_seeds: Any) -> list[Planted]:
+    """A tree for each seed, one after the other."""
+    *arrays, seeds = ground_and_seeds
+    return [plant(plan, *arrays, seed) for seed in seeds]
 
 
 def plant(plan: Plan, *ground_and_seed: Any) -> Planted:

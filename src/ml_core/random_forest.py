@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.command import Command, run
-from ml_core.parallel import each
-from ml_core.planting import Planted, Rows, plant, prepared, seeds_of
+from ml_core.parallel import each, n_workers
+from ml_core.planting import Planted, Rows, in_turns, plant_some, prepared, seeds_of
 from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
 from ml_core.trees import Gathering, Tree
 from ml_core.validation import check_flag, check_integer, is_integer
@@ -186,7 +186,10 @@ class RandomForestClassifier(TreeClassifier):
             n_jobs=self.n_jobs,
         )
         seeds = seeds_of(self.random_state, int(self.n_estimators))
-        yield from each(plant, seeds, self.n_jobs, (plan, *ground))
+        turns = in_turns(seeds, len(learnt.rows.X), n_workers(self.n_jobs))
+        with closing(each(plant_some, turns, self.n_jobs, (plan, *ground))) as planting:
+            for some in planting:
+                yield from some
 
     def _learn_oob_score(self, votes: NDArray[np.float64], rows: Rows) -> None:
         judged = votes.any(axis=1)

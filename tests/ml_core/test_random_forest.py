@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, random_forest
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, planting
 from ml_core.draws import drawn_rows
 from ml_core.parallel import n_workers
 from ml_core.planting import Planted, plant, seeds_of
@@ -177,7 +177,7 @@ def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) ->
         grown.append(plant(*args))
         return grown[-1]
 
-    monkeypatch.setattr(random_forest, "plant", counted)
+    monkeypatch.setattr(planting, "plant", counted)
     x, y = clouds(60, 4)
     with pytest.raises(CancelledError):
         RandomForestClassifier(400, n_jobs=2, random_state=0).fit(x, y, progress=cancel)

@@ -56,6 +56,15 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+@cache
+def holding(kernels: ctypes.CDLL) -> ctypes.PyDLL:
+    """The same kernels, called with Python's lock held.
+
+    For what takes less time than to give the lock away and to wait for it again.
+    """
+    return ctypes.PyDLL(kernels._name, handle=kernels._handle)
+
+
 def build_in_use() -> str:
     """The name of the build in use, or "reference"."""
     found = library()
