@@ -155,7 +155,8 @@ class StrictRequest(Request):
 
     async def json(self) -> Any:
         body = await self.body()
-        if NUL.search(body):
+        # The plain look first: the pattern alone took 8 ms of a body of 400 KB.
+        if b"\\u0000" in body and NUL.search(body):
             raise json.JSONDecodeError("a NUL (\\u0000), which no text here may hold", "", 0)
         try:
             return msgspec.json.decode(body)
