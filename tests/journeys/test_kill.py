@@ -112,7 +112,8 @@ def test_a_killed_training_is_tried_again_and_makes_one_version(
                 "dataset_id": f"{made['id']}@1",
                 "target": "label",
                 "features": ["value"],
-                "params": {"n_estimators": 60},
+                "params": {"n_estimators": 700},
+                "cv_folds": 20,  # so that it takes seconds: a forest alone is there in a moment
                 "model_name": "readings_forest",
             },
         )
