@@ -12,8 +12,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from . import skopsfile
+from .classifying import Classifying
 from .contract import (
-    Algorithm,
     BadTraining,
     Evaluation,
     Label,
@@ -22,16 +22,13 @@ from .contract import (
     Progress,
     completed,
 )
-from .metrics import evaluate, evaluate_numbers
+from .metrics import evaluate_numbers
 
 
-class ScikitAdapter:
+class ScikitAdapter(Classifying):
     """Trained and kept alike; what differs is below."""
 
     kind: type[Any]
-
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm = algorithm
 
     def train(
         self,
@@ -56,22 +53,6 @@ class ScikitAdapter:
         progress: Progress,
     ) -> Any:
         raise NotImplementedError
-
-    def predict(self, model: Any, features: ArrayLike) -> Predictions:
-        shares = model.predict_proba(np.asarray(features, dtype=np.float64))
-        return Predictions(model.classes_[shares.argmax(axis=1)].tolist(), shares.tolist())
-
-    def evaluate(self, model: Any, features: NDArray[Any], target: NDArray[Any]) -> Evaluation:
-        shares = model.predict_proba(features)
-        return evaluate(target, model.classes_[shares.argmax(axis=1)], model.classes_, shares)
-
-    def importances(self, model: Any) -> list[float]:
-        found: list[float] = model.feature_importances_.tolist()
-        return found
-
-    def classes(self, model: Any) -> list[Label]:
-        found: list[Label] = model.classes_.tolist()
-        return found
 
     def save(self, model: Any) -> bytes:
         return skopsfile.dumps(model)

@@ -2,21 +2,12 @@
 
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, persistence
 
-from .contract import (
-    Algorithm,
-    BadTraining,
-    Evaluation,
-    Label,
-    NoOnnx,
-    Predictions,
-    Progress,
-    completed,
-)
-from .metrics import evaluate
+from .classifying import Classifying
+from .contract import BadTraining, NoOnnx, Progress, completed
 
 TreeModel = DecisionTreeClassifier | RandomForestClassifier
 CLASSES: dict[str, type[TreeModel]] = {
@@ -25,10 +16,7 @@ CLASSES: dict[str, type[TreeModel]] = {
 }
 
 
-class TreeAdapter:
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm = algorithm
-
+class TreeAdapter(Classifying):
     def train(
         self,
         features: NDArray[Any],
@@ -46,25 +34,6 @@ class TreeAdapter:
             return model.fit(features, target)
         except ValueError as error:  # ml_core's words for data that it cannot learn from
             raise BadTraining(str(error)) from None
-
-    def predict(self, model: TreeModel, features: ArrayLike) -> Predictions:
-        shares = model.predict_proba(features)
-        labels = model.classes_[shares.argmax(axis=1)].tolist()
-        return Predictions(labels, shares.tolist())
-
-    def evaluate(
-        self, model: TreeModel, features: NDArray[Any], target: NDArray[Any]
-    ) -> Evaluation:
-        shares = model.predict_proba(features)
-        return evaluate(target, model.classes_[shares.argmax(axis=1)], model.classes_, shares)
-
-    def importances(self, model: TreeModel) -> list[float]:
-        found: list[float] = model.feature_importances_.tolist()
-        return found
-
-    def classes(self, model: TreeModel) -> list[Label]:
-        found: list[Label] = model.classes_.tolist()
-        return found
 
     def save(self, model: TreeModel) -> bytes:
         return persistence.dumps(model)
