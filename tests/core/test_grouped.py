@@ -94,6 +94,22 @@ async def test_who_is_cancelled_takes_nothing_back(database: Database) -> None:
     assert await stored(database) == [1]
 
 
+async def test_nobody_waits_for_ever_for_a_writer_that_was_stopped() -> None:
+    begun = asyncio.Event()
+
+    async def never(_: Sequence[int]) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    grouped = Grouped(never, most=1)
+    waiting = [asyncio.create_task(grouped.add(number)) for number in (1, 2)]
+    await begun.wait()
+    assert grouped._writing
+    grouped._writing.cancel()
+    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    assert {type(end) for end in ends} == {asyncio.CancelledError}
+
+
 # Past SQLAlchemy ---------------------------------------------------------------------------------
 
 

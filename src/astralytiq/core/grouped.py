@@ -53,11 +53,21 @@ class Grouped(Generic[Item]):
             while self._waiting:
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 await self._write(group)
+        except BaseException:  # Stopped in the middle: nobody is left to tell those who wait.
+            for _, end in self._waiting:
+                end.cancel()
+            self._waiting = []
+            raise
         finally:
             self._writing = None
 
     async def _write(self, group: list[tuple[Item, End]]) -> None:
-        failure = await self._failure_of([item for item, _ in group])
+        try:
+            failure = await self._failure_of([item for item, _ in group])
+        except BaseException:
+            for _, end in group:
+                end.cancel()
+            raise
         if isinstance(failure, IntegrityError | AppError) and len(group) > 1:
             for one in group:  # One of them is refused: it must not cost the others.
                 await self._write([one])
