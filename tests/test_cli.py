@@ -81,6 +81,13 @@ def test_commands_work_on_a_local_home_without_a_server(tmp_path: Path) -> None:
     assert missing.returncode == 2
 
 
+def test_a_version_that_is_named_as_a_path_is_told_its_name(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    wrong = run("--home", str(home), "lineage", "show", "model_version", "flowers/3")
+    assert (wrong.returncode, "flowers@3" in wrong.stderr) == (2, True)
+    assert not home.exists()
+
+
 def test_a_failed_job_is_exit_code_1_with_the_reason(tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "inbox").mkdir(parents=True)

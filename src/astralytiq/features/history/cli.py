@@ -8,7 +8,16 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from astralytiq.terminal import AsJson, connected, examples, fail, group, show, show_json
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    group,
+    show,
+    show_json,
+)
 
 lineage = group("lineage", "What came of what: from a source to predictions, and back.")
 app = group("audit", "The audit trail: who did what, and the proof that it is whole.")
@@ -125,6 +134,8 @@ def show_lineage(
     as_json: AsJson = False,
 ) -> None:
     """Show what a thing came of and what came of it, as trees."""
+    if "/" in thing_id:  # It would name another path, and nothing at all.
+        fail(f"{thing_id!r} names nothing: a version is named as in flowers@3 or 7@2.", BAD_INPUT)
     path = f"/lineage/{quote(kind, safe='')}/{quote(thing_id, safe='')}"
     with connected(context) as client:
         found = client.get(path, params={"direction": direction, "depth": depth})
