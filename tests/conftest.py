@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import coverage
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -22,6 +23,19 @@ from tests.factories import make_client, signed_in
 
 wiring.load_tables()
 wiring.load_jobs()
+
+
+def pytest_sessionfinish() -> None:
+    """Keep what was counted before this process says that it has ended.
+
+    A process that hands its results to another is killed ten seconds later; the end of one that
+    ran thousands of tests can take longer, and what it had counted was then lost.
+    """
+    counted = coverage.Coverage.current()
+    if counted is not None:
+        counted.stop()
+        counted.save()
+
 
 SignIn = Callable[[Role], Awaitable[httpx2.AsyncClient]]
 RunJobs = Callable[[], Awaitable[None]]
