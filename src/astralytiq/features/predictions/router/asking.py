@@ -1,4 +1,4 @@
-"""HTTP doors of the predictions room."""
+"""Doors for one prediction: asking for it, reading it, walking it back."""
 
 from typing import Annotated
 
@@ -6,9 +6,9 @@ from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, Session, charged_to, needs, room
 
-from . import service, tracing
-from .models import Prediction
-from .schemas import PredictAnswer, PredictionRead, PredictRequest, Trace
+from .. import service, tracing
+from ..models import Prediction
+from ..schemas import PredictAnswer, PredictionRead, PredictRequest, Trace
 
 models = room("/models", "predictions")
 predictions = room("/predictions", "predictions")
