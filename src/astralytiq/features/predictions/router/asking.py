@@ -5,10 +5,14 @@ from typing import Annotated
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, Session, charged_to, needs, room
-
-from .. import service, tracing
-from ..models import Prediction
-from ..schemas import PredictAnswer, PredictionRead, PredictRequest, Trace
+from astralytiq.features.predictions import service, tracing
+from astralytiq.features.predictions.models import Prediction
+from astralytiq.features.predictions.schemas import (
+    PredictAnswer,
+    PredictionRead,
+    PredictRequest,
+    Trace,
+)
 
 models = room("/models", "predictions")
 predictions = room("/predictions", "predictions")
