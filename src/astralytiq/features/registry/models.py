@@ -72,6 +72,9 @@ class ModelVersion(Entity):
 
     stage: Mapped[Stage] = mapped_column(default=Stage.none)
     deployed_at: Mapped[datetime | None]
+    # When it was last found wanting in production: no roll-back returns to it until it is deployed
+    # again.
+    rolled_back_at: Mapped[datetime | None]
     # Requests answered, how many of them before it was deployed, and the milliseconds they took.
     served_count: Mapped[int] = mapped_column(BigInteger, default=0)
     served_before: Mapped[int] = mapped_column(BigInteger, default=0)
