@@ -1,5 +1,7 @@
 """The document says what each operation asks for and may answer; nobody writes that by hand."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +47,16 @@ async def test_both_addresses_serve_the_document(client: httpx2.AsyncClient) -> 
     ]
     assert first == second
     assert "/api/v1/projects" in first["paths"]
+
+
+def test_an_application_that_nobody_uses_is_freed() -> None:
+    settings = Settings(_env_file=None, environment="test", secret_key="long enough to sign with")
+    app = create_app(settings)
+    app.openapi()
+    gone = weakref.ref(app)
+    del app
+    gc.collect()
+    assert gone() is None
 
 
 async def test_every_refusal_is_a_problem(document: Json) -> None:

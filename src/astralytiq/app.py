@@ -55,7 +55,7 @@ def create_app(
     app.state.authenticate = wiring.authenticate()
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
     openapi.install(app)
-    app.add_api_route(f"{API}/openapi.json", app.openapi, include_in_schema=False)
+    app.add_route(f"{API}/openapi.json", openapi.answer, include_in_schema=False)
     for router in wiring.routers():
         app.include_router(router, prefix=API)
     for router in wiring.root_routers():

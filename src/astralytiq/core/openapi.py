@@ -11,8 +11,9 @@ from inspect import unwrap
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.dependencies.models import Dependant
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from astralytiq.core import web
@@ -114,6 +115,15 @@ def install(app: FastAPI) -> None:
         return completed(plain(), app)
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def answer(request: Request) -> JSONResponse:
+    """The document at another address.
+
+    A function of this module, not of one application: FastAPI remembers every function that it
+    ever looked at, and with it whatever that holds.
+    """
+    return JSONResponse(request.app.openapi())
 
 
 def completed(document: Json, app: FastAPI) -> Json:
