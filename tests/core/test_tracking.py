@@ -121,6 +121,16 @@ def test_two_attempts_at_the_same_moment_have_one_run(tracker: Tracker) -> None:
     assert len(tracker.runs()) == 2
 
 
+def test_a_series_keeps_the_step_of_each_of_its_values(tracker: Tracker) -> None:
+    series = {"cv_accuracy": {1: 0.9, 2: math.nan, 3: 0.8}}
+    run_id = tracker.log(replace(RUN, series=series))
+    history = tracker.client().get_metric_history(run_id, "cv_accuracy")
+    assert [(one.step, one.value) for one in history] == [(1, 0.9), (3, 0.8)]
+    found = tracker.client().get_run(run_id).data
+    assert found.metrics["cv_accuracy"] == 0.8
+    assert found.tags["astralytiq.skipped_metrics"] == "cv_accuracy"
+
+
 def test_runs_without_a_job_are_each_their_own(tracker: Tracker) -> None:
     assert tracker.log(RUN) != tracker.log(RUN)
 

@@ -8,7 +8,7 @@ import pytest
 
 from astralytiq.core import tracking
 from astralytiq.core.settings import Settings
-from astralytiq.core.tracking import Tracker
+from astralytiq.core.tracking import Tracker, store
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +23,4 @@ def mlflow(settings: Settings, empty_mlflow: Path) -> Iterator[Tracker]:
     """The store of this test's house."""
     shutil.copy(empty_mlflow, settings.home / "mlflow.db")
     yield tracking.tracker(settings)
-    tracking._opened.cache_clear()
+    store._opened.cache_clear()

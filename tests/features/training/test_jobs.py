@@ -132,7 +132,11 @@ async def test_a_target_of_numbers_is_learnt_and_predicted(lab: Lab) -> None:
     assert (answer["probabilities"], answer["classes"]) == ([], [])
 
 
-async def test_cross_validation_is_told_beside_the_test(lab: Lab) -> None:
+def steps(mlflow: Tracker, run_id: str, name: str) -> dict[int, float]:
+    return {one.step: one.value for one in mlflow.client().get_metric_history(run_id, name)}
+
+
+async def test_cross_validation_is_told_beside_the_test(lab: Lab, mlflow: Tracker) -> None:
     for folds in (3, 3, None):
         assert (await lab.train(cv_folds=folds, seed=2))["status"] == "succeeded"
     first, again, without = [await lab.version(number) for number in (1, 2, 3)]
@@ -142,6 +146,11 @@ async def test_cross_validation_is_told_beside_the_test(lab: Lab) -> None:
     scores = [score["accuracy"] for score in found["scores"]]
     assert found["metrics"]["accuracy"]["mean"] == pytest.approx(sum(scores) / 3)
     assert found["metrics"]["accuracy"]["std"] >= 0
+    tracked = mlflow.client().get_run(first["mlflow_run_id"]).data.metrics
+    assert tracked["cv_accuracy_mean"] == found["metrics"]["accuracy"]["mean"]
+    assert tracked["cv_accuracy_std"] == found["metrics"]["accuracy"]["std"]
+    by_fold = steps(mlflow, first["mlflow_run_id"], "cv_accuracy")
+    assert by_fold == dict(enumerate(scores, start=1))
     assert "cross_validation" not in without["evaluation"]
     assert first["sha256"] == without["sha256"]  # The model is that of all training rows.
     (curve,) = first["evaluation"]["curves"]
@@ -176,7 +185,7 @@ async def test_a_search_takes_the_params_that_do_best_on_training_rows(
 
 
 async def test_a_candidate_that_cannot_be_trained_leaves_the_others_their_chance(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, mlflow: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = TreeAdapter.train
 
@@ -193,6 +202,8 @@ async def test_a_candidate_that_cannot_be_trained_leaves_the_others_their_chance
     bad, good = version["evaluation"]["search"]["candidates"]
     assert (bad["error"], bad["metrics"]) == ("Nine is too deep.", {})
     assert (good["params"], version["params"]["max_depth"]) == ({"max_depth": 2}, 2)
+    by_candidate = steps(mlflow, version["mlflow_run_id"], "search_accuracy_mean")
+    assert by_candidate == {2: good["metrics"]["accuracy"]["mean"]}
     job = await lab.train(search={"grid": {"max_depth": [9]}}, **asked)
     assert job["status"] == "failed"
     assert "None of 1 candidates can be trained: Nine is too deep." in job["error"]

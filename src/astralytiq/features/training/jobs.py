@@ -13,13 +13,14 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Transient, job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor, Role
-from astralytiq.core.tracking import TrackedRun, tracker
+from astralytiq.core.tracking import tracker
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.service import Trained
 
 from . import reproducing
 from .plan import Plan, Source
+from .tracked import tracked_run
 
 if TYPE_CHECKING:
     from astralytiq.features.registry.models import ModelVersion
@@ -99,25 +100,10 @@ def track(
     times: list[datetime],
 ) -> str:
     """Write the run to MLflow; a job that runs again finds its run. Blocks."""
-    began, ended = times
     content = resources.storage.get(trained.storage_key)
-    return tracker(resources.settings).log(
-        TrackedRun(
-            experiment=plan.experiment,
-            run_name=plan.model_name,
-            params={**trained.params, "seed": plan.seed, "test_size": plan.test_size,
-                    "target": plan.target or "", "features": plan.features},
-            metrics=trained.metrics,
-            tags={"algorithm": plan.algorithm, "dataset": plan.dataset},
-            dataset_name=source.dataset.name,
-            dataset_digest=source.version.content_hash,
-            dataset_source=f"astralytiq:datasets/{plan.dataset}",
-            started_at=began,
-            ended_at=ended,
-        ),
-        job_id=trained.job_id,
-        artifacts={"model/model.bin": content},
-    )  # fmt: skip
+    run = tracked_run(plan, source, trained, *times)
+    artifacts = {"model/model.bin": content}
+    return tracker(resources.settings).log(run, job_id=trained.job_id, artifacts=artifacts)
 
 
 @job(reproducing.JOB)
