@@ -34,6 +34,7 @@ def load_tables() -> None:
     from astralytiq.features.projects import models as projects  # noqa: F401
     from astralytiq.features.registry import models as registry  # noqa: F401
     from astralytiq.features.tasks import models as tasks  # noqa: F401
+    from astralytiq.features.telemetry import models as telemetry  # noqa: F401
 
 
 def load_jobs() -> None:
@@ -41,6 +42,7 @@ def load_jobs() -> None:
     from astralytiq.features.accounts import jobs as accounts  # noqa: F401
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
+    from astralytiq.features.predictions import jobs as predictions  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
