@@ -45,7 +45,7 @@ ADDED_SCOPES: dict[Role, frozenset[str]] = {
         {"etl:run", "jobs:write", "models:write", "sources:write", "metrics:write",
          "telemetry:write"}
     ),
-    Role.admin: frozenset({"audit:read", "users:read", "users:write"}),
+    Role.admin: frozenset({"audit:read", "telemetry:admin", "users:read", "users:write"}),
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ PRODUCTION_BUDGETS = {
     "general": "6000/minute",
     "expensive": "60/minute",
     "predict": "60000/minute",
+    "telemetry": "60000/minute",
     "open": "120/minute",
 }
 
@@ -88,11 +89,18 @@ class Settings(BaseSettings):
     rate_limit: Budget = ""
     rate_limit_expensive: Budget = ""
     rate_limit_predict: Budget = ""
+    rate_limit_telemetry: Budget = ""
     rate_limit_open: Budget = ""
 
     source_roots: Words = ()
     source_secrets: Words = ()
     allow_private_sources: Words = ()
+
+    telemetry_retention_days: int = Field(365, ge=1, le=36_500)
+    telemetry_open_ear: float = Field(0.25, ge=0, le=1)
+    telemetry_medium_seconds: float = Field(2, gt=0)
+    telemetry_high_seconds: float = Field(5, gt=0)
+    telemetry_critical_seconds: float = Field(10, gt=0)
 
     run_events_days: float = Field(90, gt=0)
     event_streams: int = Field(20, ge=1)
@@ -179,6 +187,7 @@ class Settings(BaseSettings):
             "general": self.rate_limit,
             "expensive": self.rate_limit_expensive,
             "predict": self.rate_limit_predict,
+            "telemetry": self.rate_limit_telemetry,
             "open": self.rate_limit_open,
         }
         usual = PRODUCTION_BUDGETS if self.production else {}
@@ -207,6 +216,7 @@ class Settings(BaseSettings):
             )
         if self.database.split(":")[0].split("+")[0] not in ("sqlite", "postgres", "postgresql"):
             found.append("DATABASE_URL must begin with sqlite:// or postgresql://.")
+        found += self.telemetry_faults()
         found += self.mail_faults()
         if self.environment != "development":
             found += self.key_faults()
@@ -221,6 +231,16 @@ class Settings(BaseSettings):
         return [
             f"SECRET_KEY must be set to at least {SECRET_BYTES} random bytes "
             "(python -c 'import secrets; print(secrets.token_urlsafe(48))')."
+        ]
+
+    def telemetry_faults(self) -> list[str]:
+        steps = ("medium", "high", "critical")
+        seconds = [getattr(self, f"telemetry_{step}_seconds") for step in steps]
+        if seconds == sorted(set(seconds)):
+            return []
+        return [
+            "TELEMETRY_MEDIUM_SECONDS, TELEMETRY_HIGH_SECONDS and TELEMETRY_CRITICAL_SECONDS must "
+            "grow in this order: each names how long closed eyes are of one severity at least."
         ]
 
     def mail_faults(self) -> list[str]:
