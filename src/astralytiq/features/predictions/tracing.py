@@ -39,7 +39,7 @@ async def trace(
 ) -> Trace:
     prediction = await get(session, actor, prediction_id)
     version = await registry.version_by_id(session, prediction.model_version_id)
-    dataset, frozen = await datasets.origin_of(session, version.dataset_version_id)
+    dataset, frozen = await datasets.origin_of(session, registry.trained_on(version))
     run_ids: list[str] = frozen.origin.get("run_ids", [])
     runs = await ingestion.runs_of(session, run_ids[-MOST_RUNS:])
     return Trace(

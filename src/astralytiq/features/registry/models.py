@@ -36,6 +36,7 @@ class ModelVersion(Entity):
     __tablename__ = "model_versions"
     __table_args__ = (
         UniqueConstraint("model_id", "number"),
+        UniqueConstraint("model_id", "mlflow_version"),
         Index(
             "uq_model_versions_production",
             "model_id",
@@ -56,10 +57,11 @@ class ModelVersion(Entity):
     features: Mapped[list[Any]]  # the signature: [{name, type}]
     target: Mapped[str]
     classes: Mapped[list[Any]]
-    # The data-set room stands beside this one: its tables are named, not imported.
-    dataset_version_id: Mapped[int] = mapped_column(ForeignKey("dataset_versions.id"))
+    # The data-set room stands beside this one: its tables are named, not imported. Versions that
+    # were not trained here have no data set version, job or seed.
+    dataset_version_id: Mapped[int | None] = mapped_column(ForeignKey("dataset_versions.id"))
     dataset: Mapped[str]  # "7@2"
-    seed: Mapped[int] = mapped_column(BigInteger)
+    seed: Mapped[int | None] = mapped_column(BigInteger)
     code_version: Mapped[str]
     storage_key: Mapped[str]
     sha256: Mapped[str]
@@ -67,7 +69,8 @@ class ModelVersion(Entity):
     # {astralytiq, python, system, kernels, packages}; None of versions from before it was kept.
     environment: Mapped[dict[str, Any] | None] = mapped_column(Json)
     mlflow_run_id: Mapped[str | None]
-    job_id: Mapped[str] = mapped_column(unique=True)
+    mlflow_version: Mapped[str | None]  # MLflow's number of one that its client registered
+    job_id: Mapped[str | None] = mapped_column(unique=True)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
     stage: Mapped[Stage] = mapped_column(default=Stage.none)

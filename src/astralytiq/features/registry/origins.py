@@ -10,6 +10,7 @@ from .models import ModelVersion
 
 async def connect_training(session: AsyncSession, name: str, version: ModelVersion) -> None:
     """Data set version, training run, model version: in the transaction that adds the last."""
+    assert version.job_id  # Only what was trained comes here.
     training = Node(Kind.training_run, version.job_id)
     data = Node(Kind.dataset_version, version.dataset)
     trained = {"algorithm": version.algorithm, "seed": version.seed,

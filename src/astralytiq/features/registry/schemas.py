@@ -58,8 +58,10 @@ class VersionRead(Answer):
     features: list[SignatureColumn]
     target: str = Field(description="empty of clusters, which have none")
     classes: list[Any]
-    dataset: str = Field(description="data set and version, as in 7@2")
-    seed: int
+    dataset: str = Field(
+        description="data set and version, as in 7@2; empty of versions that were not trained here"
+    )
+    seed: int | None = Field(description="null of versions that were not trained here")
     code_version: str
     sha256: str = Field(description="of the model file")
     size_bytes: int
@@ -67,7 +69,10 @@ class VersionRead(Answer):
         description="what it was trained on: versions, system, kernels; null of old versions"
     )
     mlflow_run_id: str | None
-    job_id: str
+    mlflow_version: str | None = Field(
+        description="MLflow's number of a version that one of its clients registered"
+    )
+    job_id: str | None = Field(description="null of versions that were not trained here")
     created_at: datetime
     created_by: int | None
     deployed_at: datetime | None

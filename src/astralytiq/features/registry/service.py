@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq import __version__
 from astralytiq.core import audit, jobs
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import Forbidden, Invalid, NotFound
+from astralytiq.core.errors import Conflict, Forbidden, Invalid, NotFound
 from astralytiq.core.security import Actor
 
 from . import origins
@@ -159,6 +159,16 @@ def describe(model: Model, version: ModelVersion) -> VersionRead:
 
 NOT_COLUMNS = frozenset({"model", "version"})
 MIRROR_JOB = "registry.mirror"
+
+
+def trained_on(version: ModelVersion) -> int:
+    """The data set version that it was trained on, by its id."""
+    if version.dataset_version_id is None:
+        raise Conflict(
+            "This version was not trained here, so no data set, parameters or seed of it are "
+            "known: ask whoever made it."
+        )
+    return version.dataset_version_id
 
 
 # Adding -----------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ JOB = "training.reproduce"
 
 
 async def ask(session: AsyncSession, actor: Actor, name: str, number: int) -> Job:
-    await registry.get_version(session, await registry.get(session, name), number)
+    version = await registry.get_version(session, await registry.get(session, name), number)
+    registry.trained_on(version)
     job = await jobs.enqueue(
         session, JOB, owner_id=actor.account_id, model_name=name, number=number
     )
@@ -37,7 +38,7 @@ async def reproduced(work: Work, name: str, number: int) -> dict[str, Any]:
 
     async with work.resources.database.reading() as session:
         version = await registry.get_version(session, await registry.get(session, name), number)
-        _, frozen = await datasets.origin_of(session, version.dataset_version_id)
+        _, frozen = await datasets.origin_of(session, registry.trained_on(version))
     plan = plan_of(name, version)
     work.report(0.02, "reading", plan.dataset)
     table = await datasets.open_table(work.resources, frozen, plan.columns)
@@ -61,7 +62,7 @@ def plan_of(name: str, version: ModelVersion) -> Plan:
         features=[feature["name"] for feature in version.features],
         params=version.params,
         test_size=version.evaluation["test_size"],
-        seed=version.seed,
+        seed=version.seed or 0,
         experiment="",
         model_name=name,
     )
