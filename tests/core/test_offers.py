@@ -22,6 +22,8 @@ FILES = {
     "models": "models",
     "model_versions": "model_versions",
     "predictions": "predictions",
+    "prediction_outcomes": "outcomes",
+    "shadows": "shadows",
     "jobs": "jobs",
     "audit_entries": "audit",
 }

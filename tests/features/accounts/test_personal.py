@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from astralytiq.cli import app as command_line
 from astralytiq.core import offers
-from astralytiq.core.db import Base, Database
+from astralytiq.core.db import Base, Database, utc_now
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.features.accounts import personal, router
 from astralytiq.features.accounts.models import ApiKey, RefreshToken, User
-from astralytiq.features.predictions.models import Prediction
+from astralytiq.features.predictions.models import Outcome, Prediction, Shadow
 from astralytiq.features.tasks.models import Task
 from tests.conftest import SignIn
 from tests.factories import make_client
@@ -98,7 +98,7 @@ async def alice(home: httpx2.AsyncClient, admin: Person) -> Alice:
 
 @pytest.fixture
 async def busy_alice(alice: Alice, resources: Resources) -> Alice:
-    """With a source, a secret, a model of her data set, a prediction, a waiting job, a repeat."""
+    """With a source, a secret, a model of her data set, predictions, a waiting job, a repeat."""
     client = alice.person.client
     source = {"name": "meters", "kind": "api", "url": "https://meters.example/v1"}
     secret = {"type": "bearer", "secret": "env:METERS_TOKEN"}
@@ -113,6 +113,12 @@ async def busy_alice(alice: Alice, resources: Resources) -> Alice:
     )  # fmt: skip
     async with resources.database.transaction() as session:
         session.add(prediction)
+        await session.flush()
+        told = {"predicted": "setosa", "outcome": "setosa", "observed_at": utc_now()}
+        session.add(Outcome(prediction_id=prediction.id, row=0, actor_id=alice.person.id, **told))
+        shadow = Shadow(model_id=version.model_id, model_version_id=version.id, share=1.0)
+        shadow.actor_id = alice.person.id
+        session.add(shadow)
     await store_records(resources)
     body = {"name": "frozen", "from_records": {"source": "flowers"}}
     for _ in range(2):
