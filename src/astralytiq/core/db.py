@@ -149,7 +149,9 @@ class Database:
         self.url = async_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.writer, self.reader = self._sqlite() if self.is_sqlite else self._postgresql()
-        self._write_sessions = async_sessionmaker(self.writer, expire_on_commit=False)
+        self._write_sessions = async_sessionmaker(
+            self.writer, expire_on_commit=False, info={"database": self}
+        )
         self._read_sessions = async_sessionmaker(self.reader, expire_on_commit=False)
 
     def _sqlite(self) -> tuple[AsyncEngine, AsyncEngine]:
@@ -241,6 +243,12 @@ def prepare(engine: AsyncEngine, begin: str, *pragmas: str) -> None:
 
     event.listen(engine.sync_engine, "connect", on_connect)
     event.listen(engine.sync_engine, "begin", on_begin)
+
+
+def database_of(session: AsyncSession) -> Database:
+    """Where a transaction writes."""
+    found: Database = session.info["database"]
+    return found
 
 
 def before_commit(session: AsyncSession, hook: Hook) -> None:
