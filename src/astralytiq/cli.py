@@ -126,10 +126,15 @@ def up(
 
 
 @app.command()
-@examples("astralytiq demo --port 9000")
-def demo(host: Host = None, port: Port = None, home: Home = None) -> None:
-    """Start everything with example content and the three demo accounts."""
-    serve(settings_for(home, host, port), demo=True)
+@examples("astralytiq demo --port 9000\nastralytiq demo --empty --home tryout")
+def demo(
+    host: Host = None,
+    port: Port = None,
+    home: Home = None,
+    empty: Annotated[bool, typer.Option("--empty", help="Leave out the example content.")] = False,
+) -> None:
+    """Start everything with example content (once per home) and the three demo accounts."""
+    serve(settings_for(home, host, port), demo=True, empty=empty)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What an empty home gets: its first admin, a sample source; and what the demo adds."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from astralytiq import home, wiring
 from astralytiq.core import executor
@@ -22,10 +23,12 @@ class Welcome:
 
     settings: Settings
     sign_in: str = "with your account"
+    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def line(self, port: int) -> str:
         """What to print; the first password in it is told by this, and forgotten."""
         first_accounts.forget_first_password(self.settings)
+        self.told.set()
         host = self.settings.host
         everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
         host = everywhere.get(host, host)

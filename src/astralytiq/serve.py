@@ -59,7 +59,9 @@ def serve_embedded(settings: Settings, *, demo: bool = False, empty: bool = Fals
     with home.held(settings):
         welcome = onboarding.Welcome(settings)
         setup = partial(onboarding.set_up, welcome=welcome, demo=demo, empty=empty)
-        companions = [scheduler.run_forever, keep_workers, *([load_demo] if demo else [])]
+        companions = [scheduler.run_forever, keep_workers]
+        if demo and not empty:
+            companions.append(partial(load_demo, welcome=welcome))
         run(settings, [setup], companions, welcome.line)
 
 
@@ -72,10 +74,12 @@ def serve_api(settings: Settings) -> None:
     run(settings, [setup], [], welcome.line)
 
 
-async def load_demo(resources: Resources) -> None:
+async def load_demo(resources: Resources, welcome: onboarding.Welcome) -> None:
+    """Its lines come after the one that says where to go."""
     from astralytiq import demo  # noqa: PLC0415 - an ordinary start pays nothing for it
 
-    await demo.load(resources)
+    await welcome.told.wait()
+    await demo.load(resources, say)
 
 
 async def keep_workers(resources: Resources) -> None:

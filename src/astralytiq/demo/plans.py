@@ -1,0 +1,64 @@
+"""The forms in which the demo's content is written down."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astralytiq.features.registry.models import Stage
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A version made of records: the files that arrive in the inbox and are ingested before it,
+    and which records it takes (filters of /data; the source's own if there are none)."""
+
+    files: tuple[str, ...] = ()
+    query: Fields = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A data set: uploaded as `file`, or frozen from the records of the source `source`."""
+
+    name: str
+    description: str
+    file: str = ""
+    source: str = ""
+    versions: tuple[Frozen, ...] = ()
+    rules: tuple[Fields, ...] = ()  # what its owner demands; "{name}" stands for another set's id
+    needs: tuple[str, ...] = ()  # data sets that must be there before
+
+
+@dataclass(frozen=True)
+class Training:
+    """A version of a model: what is asked of training, and the stage it is given afterwards."""
+
+    dataset: str  # "weather@1"
+    asked: Fields
+    stage: Stage = Stage.none
+
+    @property
+    def table(self) -> str:
+        return self.dataset.partition("@")[0]
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    versions: tuple[Training, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(version.table for version in self.versions))
+
+
+@dataclass(frozen=True)
+class Project:
+    name: str
+    description: str
+    type: str
+    tables: tuple[str, ...]
+    models: tuple[str, ...]
+    tasks: tuple[Fields, ...] = ()

@@ -1,0 +1,101 @@
+"""Trains a model of the plan, gives its versions their stages, and asks it for predictions."""
+
+from functools import partial
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.features.datasets import service as datasets
+from astralytiq.features.predictions import service as predictions
+from astralytiq.features.predictions.schemas import PredictRequest
+from astralytiq.features.registry import promoting
+from astralytiq.features.registry import service as registry
+from astralytiq.features.registry.models import Model as Stored
+from astralytiq.features.registry.models import ModelVersion, Stage
+from astralytiq.features.training import service as training
+from astralytiq.features.training.schemas import TrainingRequest
+
+from . import freezing
+from .desk import Desk
+from .plans import Model, Training
+
+EXPERIMENT = "demo"
+SINGLE_REQUESTS = 4  # with a row each; one more has all of these rows
+SHOWN = ("accuracy", "silhouette")
+
+
+async def make(desk: Desk, plan: Model) -> str:
+    """What came of it, in a few words."""
+    for number, version in enumerate(plan.versions, 1):
+        await train(desk, plan.name, number, version)
+        await desk.write(partial(settle, desk, plan.name, number, version.stage))
+    serving = await desk.read(lambda session: shown_version(session, plan.name))
+    await ask(desk, plan.name, serving)
+    return shown(serving)
+
+
+def shown(version: ModelVersion) -> str:
+    figures = [f"{name} {version.metrics[name]:.3f}" for name in SHOWN if name in version.metrics]
+    return ", ".join([f"version {version.number} in {version.stage}", version.algorithm, *figures])
+
+
+async def train(desk: Desk, name: str, number: int, plan: Training) -> None:
+    if await desk.read(lambda session: latest(session, name)) >= number:
+        return
+    asked = {"experiment": EXPERIMENT, **plan.asked, "model_name": name}
+    asked["dataset_id"] = await reference_of(desk, plan.dataset)
+    request = TrainingRequest.model_validate(asked)
+
+    async def start() -> str:
+        if job_id := await desk.waiting("training.run", model_name=name):
+            return job_id
+        return (await desk.write(lambda s: training.start(s, desk.actor, request))).job_id
+
+    await desk.done(start)
+
+
+async def reference_of(desk: Desk, dataset: str) -> str:
+    """ "7@2" for "weather@2"."""
+    name, _, number = dataset.partition("@")
+    return f"{(await freezing.get(desk, name)).id}@{number}"
+
+
+async def latest(session: AsyncSession, name: str) -> int:
+    """The number of the newest version; 0 while there is no such model."""
+    return await session.scalar(select(Stored.latest).where(Stored.name == name)) or 0
+
+
+async def settle(desk: Desk, name: str, number: int, stage: Stage, session: AsyncSession) -> None:
+    """A version that has a stage was given it by an earlier start, or by somebody since."""
+    model = await registry.get(session, name)
+    version = await registry.get_version(session, model, number)
+    if version.stage is Stage.none is not stage:
+        await promoting.change_stage(session, desk.actor, model, number, stage)
+
+
+# Predictions ------------------------------------------------------------------------------------
+
+
+async def shown_version(session: AsyncSession, name: str) -> ModelVersion:
+    """The one in production, else the newest."""
+    model = await registry.get(session, name)
+    return (await registry.shown_versions(session, [model]))[model.id]
+
+
+async def ask(desk: Desk, name: str, version: ModelVersion) -> None:
+    """A few real rows of the table it was trained on, unless it was asked before."""
+    if version.served_count:
+        return
+    rows = await rows_for(desk, version)
+    number = None if version.stage is Stage.production else version.number
+    for records in [*([row] for row in rows), rows]:
+        body = PredictRequest.model_validate({"records": records})
+        await predictions.predict(desk.resources, desk.actor, name, number, body)
+
+
+async def rows_for(desk: Desk, version: ModelVersion) -> list[dict[str, Any]]:
+    names = [feature["name"] for feature in version.features]
+    frozen = await desk.read(lambda session: datasets.resolve(session, version.dataset))
+    found = await datasets.preview(desk.resources, frozen, SINGLE_REQUESTS)
+    return [{name: row[name] for name in names} for row in found.rows]
