@@ -80,6 +80,7 @@ TEAMS = {
     ("post", f"{API}/etl/rejects/{{reject_id}}/retry"),
     ("post", f"{API}/models/{{name}}/predict"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"),
+    ("post", f"{API}/models/{{name}}/predict-batch"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/reproduce"),
 }
 ABSENT = {"integer": "987654", "string": "absent"}
@@ -93,6 +94,7 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"): {
         "records": [{"length": 1.0, "width": 0}]
     },
+    ("post", f"{API}/models/{{name}}/predict-batch"): {"dataset_id": 1, "version": 1},
 }
 
 

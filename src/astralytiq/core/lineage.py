@@ -34,6 +34,7 @@ class Kind(StrEnum):
     model_version = "model_version"  # "flowers@3"
     deployment = "deployment"  # a model version in production: "flowers@3"
     prediction = "prediction"  # its id
+    batch_prediction = "batch_prediction"  # by its job's id
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import jobs
-from astralytiq.core.errors import AppError
 from astralytiq.core.executor import Work
-from astralytiq.core.jobs import JobCancelled, LeaseLost, ending, job
+from astralytiq.core.jobs import ending, job
 from astralytiq.core.security import Actor
 
-from . import measuring, service, tables
+from . import measuring, outputs, service, tables
 from .models import DatasetVersion
 
 
@@ -26,24 +24,10 @@ async def freeze(
     query: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     actor = Actor(actor_id, actor_name, frozenset(), via="job")
-    try:
-        version = await frozen(
-            work, actor, dataset_id, query if query is not None else {"source": source}
-        )
-    except LeaseLost:
-        raise  # A successor has the job, and the word on how it ended.
-    except Exception as failure:
-        if is_last(work, failure):
-            await work.resources.database.write(
-                lambda session: service.mark_failed(session, dataset_id)
-            )
-        raise
+    async with outputs.awaited(work, dataset_id):
+        wanted = query if query is not None else {"source": source}
+        version = await frozen(work, actor, dataset_id, wanted)
     return {"dataset": version.reference, "rows": version.rows, "columns": version.columns}
-
-
-def is_last(work: Work, failure: Exception) -> bool:
-    attempts_over = work.claim.attempt >= work.claim.max_attempts
-    return isinstance(failure, JobCancelled) or jobs.is_final(failure) or attempts_over
 
 
 async def frozen(
@@ -53,27 +37,11 @@ async def frozen(
     async with database.reading() as session:
         if known := await service.version_of_job(session, job_id):
             return known
-    # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
-    key = f"datasets/{job_id}-{work.claim.fence}.parquet"
+    key = outputs.key_of(work)
     async with database.reading() as session:
         found = await tables.from_records(work, session, service.filters_of(query), key)
-    written = found.written
-    async with database.reading() as session:
-        demands = await measuring.demands_of(session, dataset_id)
-    measured = await asyncio.to_thread(measuring.at_once, work.resources.storage, written, demands)
     origin = service.origin_of_records(query) | {"run_ids": found.run_ids}
-
-    async def store(session: AsyncSession) -> DatasetVersion:
-        version = await service.add_version(session, actor, dataset_id, written, origin, job_id)
-        dataset = await service.get(session, dataset_id)
-        await measuring.settle(session, actor, dataset, version, measured)
-        return version
-
-    try:
-        return await work.step(store, progress=0.95)
-    except (AppError, LeaseLost, JobCancelled):  # Raised before the commit: nothing names the file.
-        work.resources.storage.delete(key)
-        raise
+    return await outputs.keep(work, actor, dataset_id, found.written, origin)
 
 
 @ending("datasets.freeze")
@@ -94,7 +62,7 @@ async def measure(work: Work, *, version_id: int) -> dict[str, Any]:
         work.report(0.9 * done, "measuring")
 
     known = row.profile if row else None
-    await asyncio.to_thread(tables.path_of, storage, version)  # Says what is missing.
+    await asyncio.to_thread(tables.refuse_missing, storage, version)  # Says what is missing.
     measured = await asyncio.to_thread(
         measuring.measure, storage, version.storage_key, demands, version.created_at, known, report
     )

@@ -24,6 +24,8 @@ class DatasetType(StrEnum):
     parquet = "parquet"
     jsonl = "jsonl"
     xlsx = "xlsx"
+    predictions = "predictions"
+    job = "job"  # a table that a job left
 
 
 LIVING = text("deleted_at IS NULL")
@@ -49,7 +51,8 @@ class Dataset(Versioned):
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     # Where new versions come from unless the caller says otherwise.
     source: Mapped[str | None]
-    query: Mapped[dict[str, Any] | None]  # schemas.FromQuery; a source alone is one, too
+    # schemas.FromQuery, as which a source alone counts too; or {job, table}
+    query: Mapped[dict[str, Any] | None]
     job_id: Mapped[str | None]
     # The newest version's number (0: none yet) and its size.
     current: Mapped[int] = mapped_column(default=0)
@@ -80,7 +83,7 @@ class DatasetVersion(Entity):
     content_hash: Mapped[str]  # SHA-256 of the Parquet file, in hex
     schema: Mapped[list[Any]]  # [{name, type}]
     storage_key: Mapped[str]
-    origin: Mapped[dict[str, Any]]  # {kind: "records", source, run_ids} or {kind: "upload", …}
+    origin: Mapped[dict[str, Any]]  # {kind: records, query, upload, predictions or job, …}
     job_id: Mapped[str | None] = mapped_column(unique=True)
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 

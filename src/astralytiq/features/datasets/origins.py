@@ -20,7 +20,10 @@ async def connect(session: AsyncSession, name: str, version: DatasetVersion) -> 
 
 
 def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
-    """A file, or the records that runs wrote."""
-    if origin.get("kind") == "upload":
+    """A file, a job's work, or the records that runs wrote."""
+    kind = origin.get("kind")
+    if kind == "upload":
         return [Node(Kind.upload, origin["sha256"])]
+    if kind == "predictions":
+        return [Node(Kind.batch_prediction, origin["job_id"])]
     return [Node(Kind.records, run_id) for run_id in origin.get("run_ids", ())]

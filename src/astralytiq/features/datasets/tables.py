@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -154,7 +155,8 @@ def path_of(storage: Storage, version: DatasetVersion) -> Path:
     return storage.path(version.storage_key)
 
 
-def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None) -> "pa.Table":
+@contextmanager
+def whole(storage: Storage, version: DatasetVersion) -> Iterator[Path]:
     """Refuses a file that is not the one the version was made with."""
     path = path_of(storage, version)
     if storage.describe(version.storage_key).sha256 != version.content_hash:
@@ -162,4 +164,9 @@ def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None)
             f"The file of the data set {version.reference} is damaged (its SHA-256 differs): "
             "restore it from a backup."
         )
-    return parquet.read_table(path, names)
+    yield path
+
+
+def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None) -> "pa.Table":
+    with whole(storage, version) as path:
+        return parquet.read_table(path, names)

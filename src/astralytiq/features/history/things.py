@@ -23,8 +23,10 @@ PLURALS = {
     Kind.model_version: "models",
     Kind.deployment: "deployments",
     Kind.prediction: "predictions",
+    Kind.batch_prediction: "batches",
 }
-RUNS = frozenset({Kind.run, Kind.training_run})  # the others are data sets, as OpenLineage has it
+# The others are data sets, as OpenLineage has it.
+RUNS = frozenset({Kind.run, Kind.training_run, Kind.batch_prediction})
 
 
 def name_of(node: Node) -> str:
@@ -41,6 +43,7 @@ def href_of(node: Node) -> str | None:
         Kind.records: f"etl/runs/{quote(node.id)}",
         Kind.dataset_version: f"datasets/{quote(this)}/preview?version={quote(number)}",
         Kind.training_run: f"jobs/{quote(node.id)}",
+        Kind.batch_prediction: f"jobs/{quote(node.id)}",
         Kind.model_version: f"models/{quote(this)}/versions/{quote(number)}",
         Kind.deployment: f"models/{quote(this)}",
         Kind.prediction: f"predictions/{quote(node.id)}",

@@ -1,5 +1,6 @@
 """HTTP doors of the predictions room."""
 
-from .asking import models, predictions
+from .asking import predictions
+from .batches import models
 
 __all__ = ["models", "predictions"]
