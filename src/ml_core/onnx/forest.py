@@ -54,14 +54,14 @@ def forest_to_onnx(
     gives. Otherwise the two may differ where the best classes are as good as equal.
     """
     n_classes = classes.size
-    labels = _labels(classes)
+    labels = labels_of(classes)
     ensemble = node(
         "TreeEnsembleRegressor",
         ["X"],
         ["sums"],
         domain="ai.onnx.ml",
         n_targets=n_classes,
-        **_tree_attributes(nodes, roots),
+        **tree_attributes(nodes, roots),
         **_leaf_attributes(nodes, roots, _votes(shares) if hard else shares),
     )
     made = graph(
@@ -99,7 +99,7 @@ def _votes(shares: NDArray[np.float64]) -> NDArray[np.float64]:
     return votes
 
 
-def _labels(classes: NDArray[Any]) -> NDArray[Any]:
+def labels_of(classes: NDArray[Any]) -> NDArray[Any]:
     if classes.dtype.kind == "U":
         return classes
     numbers = [int(label) for label in classes.tolist()]
@@ -108,10 +108,8 @@ def _labels(classes: NDArray[Any]) -> NDArray[Any]:
     return np.array(numbers, dtype=np.int64)
 
 
-def _tree_attributes(
-    nodes: NDArray[np.void], roots: NDArray[np.int32]
-) -> dict[str, AttributeValue]:
-    tree, number = _numbered(nodes, roots)
+def tree_attributes(nodes: NDArray[np.void], roots: NDArray[np.int32]) -> dict[str, AttributeValue]:
+    tree, number = numbered(nodes, roots)
     is_leaf = nodes["feature"] < 0
     left = np.where(is_leaf, 0, nodes["left"] - roots[tree])
     return {
@@ -129,7 +127,7 @@ def _leaf_attributes(
     nodes: NDArray[np.void], roots: NDArray[np.int32], answers: NDArray[np.float64]
 ) -> dict[str, AttributeValue]:
     """What each leaf adds to which class; nothing is said of shares of 0."""
-    tree, number = _numbered(nodes, roots)
+    tree, number = numbered(nodes, roots)
     leaves = np.flatnonzero(nodes["feature"] < 0)
     weights = answers[nodes["left"][leaves]].astype(np.float32)
     leaf, of_class = np.nonzero(weights)
@@ -141,7 +139,7 @@ def _leaf_attributes(
     }
 
 
-def _numbered(
+def numbered(
     nodes: NDArray[np.void], roots: NDArray[np.int32]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Each node's tree, and its number in it: in ONNX every tree counts its nodes from 0."""
