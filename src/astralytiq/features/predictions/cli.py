@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from astralytiq.terminal import BAD_INPUT, AsJson, connected, examples, fail, group, show_one
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    connected,
+    examples,
+    fail,
+    follow,
+    group,
+    show_one,
+)
 
 app = group("predict", "Ask a model, and walk a prediction back to its source.")
 
@@ -29,6 +38,39 @@ def predict(
     path = f"/models/{model}/versions/{version}/predict" if version else f"/models/{model}/predict"
     with connected(context) as client:
         show_one(client.post(path, json={"records": records}), as_json=as_json)
+
+
+@app.command("batch")
+@examples(
+    """
+    astralytiq predict batch iris_forest --dataset 7@2 --wait
+    astralytiq predict batch iris_forest --dataset 7 --version 3 --column id --name judged
+    """
+)
+def predict_batch(
+    context: typer.Context,
+    model: str,
+    dataset: Annotated[str, typer.Option(help="ID or ID@VERSION")],
+    version: Annotated[int, typer.Option(help="default: the production version")] = 0,
+    name: Annotated[
+        str, typer.Option(help="of the data set for the answers; default: '<data set> by <model>'")
+    ] = "",
+    column: Annotated[
+        list[str] | None, typer.Option(help="An input column to keep (repeat); default: all.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until it is done; else 'astralytiq job show' tells.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Predict for a whole data set version; the answers are a version of a data set."""
+    given = {"version": version, "name": name, "columns": column}
+    body = {"dataset_id": dataset, **{key: value for key, value in given.items() if value}}
+    with connected(context) as client:
+        asked = client.post(f"/models/{model}/predict-batch", json=body)
+        if wait:
+            asked = follow(client, asked["job_id"], f"predicting {dataset}")["result"]
+        show_one(asked, as_json=as_json)
 
 
 @app.command("trace")
