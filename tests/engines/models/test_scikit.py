@@ -8,8 +8,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pytest
 import skops.io
-from sklearn.ensemble import GradientBoostingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
@@ -53,7 +53,7 @@ def test_predictions_are_those_of_scikit_learn_itself() -> None:
     content = adapter.save(adapter.train(FEATURES, CLASSES, params, 3, ignore))
     theirs = GradientBoostingClassifier(**params, random_state=3).fit(FEATURES, CLASSES)
     found = adapter.predict(adapter.load(content), FEATURES)
-    assert np.array_equal(found.probabilities, theirs.predict_proba(FEATURES))
+    assert np.allclose(found.probabilities, theirs.predict_proba(FEATURES), rtol=0, atol=1e-14)
 
     adapter = adapter_of("linear_regression")
     model = adapter.load(adapter.save(adapter.train(FEATURES, NUMBERS, {}, 0, ignore)))
@@ -105,14 +105,18 @@ def test_seeds_longer_than_scikit_learns_are_taken() -> None:
     assert len(contents) == 2
 
 
-@pytest.mark.parametrize("name", ["gradient_boosting", "linear_regression", "logistic_regression"])
+DEFAULTS: dict[str, Any] = {
+    "gradient_boosting": GradientBoostingClassifier(),
+    "gradient_boosting_regressor": GradientBoostingRegressor(),
+    "linear_regression": LinearRegression(),
+    "logistic_regression": LogisticRegression(max_iter=1_000),
+    "ridge_regression": Ridge(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
 def test_the_catalogue_tells_defaults_that_scikit_learn_has_too(name: str) -> None:
-    kinds: dict[str, Any] = {
-        "gradient_boosting": GradientBoostingClassifier(),
-        "linear_regression": LinearRegression(),
-        "logistic_regression": LogisticRegression(max_iter=1_000),
-    }
-    theirs = kinds[name].get_params()
+    theirs = DEFAULTS[name].get_params()
     told = completed(ALGORITHMS[name], {})
     assert told == {parameter: theirs[parameter] for parameter in told}
 
@@ -152,6 +156,15 @@ def test_23_a_compressed_file_is_refused_before_it_grows(logistic: bytes) -> Non
     content = rewritten(logistic, lambda schema: None, ZIP_DEFLATED)
     with pytest.raises(ValueError, match="compressed"):
         adapter_of("logistic_regression").load(content)
+
+
+def test_23_a_model_that_was_never_fitted_is_refused() -> None:
+    for name, estimator in (
+        ("ridge_regression", make_pipeline(StandardScaler(), Ridge())),
+        ("gradient_boosting_regressor", GradientBoostingRegressor()),
+    ):
+        with pytest.raises(ValueError, match="lacks something"):
+            adapter_of(name).load(skopsfile.dumps(estimator))
 
 
 @pytest.mark.parametrize("key", ["content", "__class__", "protocol"])

@@ -122,6 +122,33 @@ def command_of(name: str, target: str) -> str:
     return f"astralytiq train run MODEL --dataset 7@2 --target {target} --algorithm {name}"
 
 
+def rounds(default: int) -> Parameter:
+    words = "rounds, each with a tree (of more than two classes, one for each)"
+    return Parameter("n_estimators", default, words, ("integer",), minimum=1, maximum=10_000)
+
+
+def share(name: str, default: float, words: str, least: float = 0.01) -> Parameter:
+    return Parameter(name, default, words, ("number", "integer"), minimum=least, maximum=1)
+
+
+def amount(name: str, default: float, words: str) -> Parameter:
+    return Parameter(name, default, words, ("number", "integer"), minimum=0, maximum=1e12)
+
+
+BOOSTING = (
+    rounds(100),
+    Parameter(
+        "learning_rate", 0.1, "by what each tree is multiplied", ("number", "integer"),
+        minimum=1e-6, maximum=10,
+    ),
+    Parameter(
+        "max_depth", 3, "splits from root to leaf at most; null sets no limit",
+        ("integer", "null"), minimum=1, maximum=10_000,
+    ),
+    *LIMITS[1:3],
+    share("subsample", 1.0, "the share of rows drawn for each tree"),
+    max_features(None),
+)  # fmt: skip
 OF_SCIKIT = (
     Algorithm(
         "logistic_regression",
@@ -155,36 +182,77 @@ OF_SCIKIT = (
         **SKLEARN,
     ),
     Algorithm(
+        "ridge_regression",
+        "Least squares of scikit-learn on scaled features, with a penalty on the coefficients' "
+        "squares.",
+        command_of("ridge_regression", "price"),
+        (
+            Parameter(
+                "alpha", 1.0, "the penalty: more holds coefficients smaller",
+                ("number", "integer"), minimum=0, maximum=1e12,
+            ),
+            Parameter("fit_intercept", True, "also learn a constant", ("boolean",)),
+        ),
+        task="regression",
+        **SKLEARN,
+    ),
+    Algorithm(
         "gradient_boosting",
         "Gradient boosting of scikit-learn: small trees, each learning what those before it miss.",
         command_of("gradient_boosting", "class"),
-        (
-            Parameter(
-                "n_estimators", 100, "rounds, each with a tree for each class", ("integer",),
-                minimum=1, maximum=10_000,
-            ),
-            Parameter(
-                "learning_rate", 0.1, "by what each tree is multiplied", ("number", "integer"),
-                minimum=1e-6, maximum=10,
-            ),
-            Parameter(
-                "max_depth", 3, "splits from root to leaf at most; null sets no limit",
-                ("integer", "null"), minimum=1, maximum=10_000,
-            ),
-            *LIMITS[1:3],
-            Parameter(
-                "subsample", 1.0, "the share of rows drawn for each tree", ("number", "integer"),
-                minimum=0.01, maximum=1,
-            ),
-            max_features(None),
-        ),
+        BOOSTING,
+        unit="rounds",
+        **SKLEARN,
+    ),
+    Algorithm(
+        "gradient_boosting_regressor",
+        "Gradient boosting of scikit-learn for a target of numbers, by squared errors.",
+        command_of("gradient_boosting_regressor", "price"),
+        BOOSTING,
+        task="regression",
         unit="rounds",
         **SKLEARN,
     ),
 )  # fmt: skip
 
+XGBOOST: dict[str, Any] = {"extra": "xgboost", "needs": ("xgboost",), "unit": "rounds"}
+XGBOOST_PARAMETERS = (
+    rounds(100),
+    share("learning_rate", 0.3, "by what each tree is multiplied", least=1e-6),
+    Parameter(
+        "max_depth", 6, "splits from root to leaf at most", ("integer",), minimum=1, maximum=32
+    ),
+    amount("min_child_weight", 1.0, "weight (rows, where errors are squared) in a leaf at least"),
+    amount("gamma", 0.0, "a split must lower the loss by more than this"),
+    share("subsample", 1.0, "the share of rows drawn for each tree"),
+    share("colsample_bytree", 1.0, "the share of features drawn for each tree"),
+    amount("reg_lambda", 1.0, "the penalty on squares of the leaves' values"),
+    amount("reg_alpha", 0.0, "the penalty on the leaves' absolute values"),
+    Parameter(
+        "max_bin", 256, "bins of a feature between which splits are looked for", ("integer",),
+        minimum=2, maximum=65_535,
+    ),
+)  # fmt: skip
+OF_XGBOOST = (
+    Algorithm(
+        "xgboost",
+        "XGBoost: boosted trees with penalties, grown on histograms.",
+        command_of("xgboost", "class"),
+        XGBOOST_PARAMETERS,
+        **XGBOOST,
+    ),
+    Algorithm(
+        "xgboost_regressor",
+        "XGBoost for a target of numbers, by squared errors.",
+        command_of("xgboost_regressor", "price"),
+        XGBOOST_PARAMETERS,
+        task="regression",
+        **XGBOOST,
+    ),
+)
+
 ALGORITHMS: dict[str, Algorithm] = {
-    algorithm.name: algorithm for algorithm in (*TREES, KMEANS, *OF_SCIKIT)
+    algorithm.name: algorithm for algorithm in (*TREES, KMEANS, *OF_SCIKIT, *OF_XGBOOST)
 }
 
 
@@ -194,8 +262,10 @@ def adapter_of(name: str) -> Adapter:
     NumPy, ml_core and whatever is behind an adapter are loaded only where they are used.
     """
     algorithm = ALGORITHMS[name]
-    if algorithm.extra:
+    if algorithm in OF_SCIKIT:
         return of_scikit(algorithm)
+    if algorithm in OF_XGBOOST:
+        return of_xgboost(algorithm)
     if algorithm is KMEANS:
         from .clusters import KMeansAdapter  # noqa: PLC0415
 
@@ -210,4 +280,13 @@ def of_scikit(algorithm: Algorithm) -> Adapter:
         raise MissingExtra(f"{algorithm.name} {status}")
     from .scikit import ADAPTERS  # noqa: PLC0415
 
-    return ADAPTERS[algorithm.name](algorithm)
+    adapter: Adapter = ADAPTERS[algorithm.name](algorithm)
+    return adapter
+
+
+def of_xgboost(algorithm: Algorithm) -> Adapter:
+    """Without the extra it still serves: only `train` needs XGBoost, and says so."""
+    from .xgb import ADAPTERS  # noqa: PLC0415
+
+    adapter: Adapter = ADAPTERS[algorithm.name](algorithm)
+    return adapter

@@ -24,22 +24,33 @@ PLAIN = frozenset(
      "numpy.int64", "numpy.ndarray"}
 )  # fmt: skip
 LINEAR = frozenset({"sklearn.pipeline.Pipeline", "sklearn.preprocessing._data.StandardScaler"})
+BOOSTED = frozenset(
+    {"sklearn._loss.link.Interval", "sklearn.tree._classes.DecisionTreeRegressor", TREE}
+)
 TYPES: dict[str, frozenset[str]] = {
     "linear_regression": PLAIN | LINEAR | {"sklearn.linear_model._base.LinearRegression"},
     "logistic_regression": PLAIN | LINEAR | {"sklearn.linear_model._logistic.LogisticRegression"},
+    "ridge_regression": PLAIN | LINEAR | {"sklearn.linear_model._ridge.Ridge"},
     "gradient_boosting": PLAIN
+    | BOOSTED
     | {
         "sklearn._loss._loss.CyHalfBinomialLoss",
         "sklearn._loss._loss.CyHalfMultinomialLoss",
-        "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.link.MultinomialLogit",
         "sklearn._loss.loss.HalfBinomialLoss",
         "sklearn._loss.loss.HalfMultinomialLoss",
         "sklearn.dummy.DummyClassifier",
         "sklearn.ensemble._gb.GradientBoostingClassifier",
-        "sklearn.tree._classes.DecisionTreeRegressor",
-        TREE,
+    },
+    "gradient_boosting_regressor": PLAIN
+    | BOOSTED
+    | {
+        "sklearn._loss._loss.CyHalfSquaredError",
+        "sklearn._loss.link.IdentityLink",
+        "sklearn._loss.loss.HalfSquaredError",
+        "sklearn.dummy.DummyRegressor",
+        "sklearn.ensemble._gb.GradientBoostingRegressor",
     },
 }
 # How skops may build them: nothing that calls a function, a method or a random generator.
