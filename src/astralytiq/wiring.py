@@ -73,6 +73,7 @@ def routers() -> tuple[APIRouter, ...]:
     from astralytiq.features.projects.router import router as projects
     from astralytiq.features.registry.router import router as registry
     from astralytiq.features.tasks.router import router as tasks
+    from astralytiq.features.tracking import router as tracking
     from astralytiq.features.training import router as training
 
     return (
@@ -95,6 +96,8 @@ def routers() -> tuple[APIRouter, ...]:
         registry,
         predictions.models,
         predictions.predictions,
+        tracking.metrics,
+        tracking.runs,
         history.router,
         history.lineage,
         history.datasets,
@@ -105,8 +108,15 @@ def root_routers() -> tuple[APIRouter, ...]:
     """Doors that existing clients know at the root: the same handlers as under /api/v1."""
     from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.monitoring import router as monitoring
+    from astralytiq.features.tracking import router as tracking
 
-    return (monitoring.welcome, monitoring.router, ingestion.served)
+    return (
+        monitoring.welcome,
+        monitoring.router,
+        ingestion.served,
+        tracking.metrics,
+        tracking.runs,
+    )
 
 
 def followers() -> tuple[Follower, ...]:

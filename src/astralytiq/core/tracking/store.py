@@ -115,6 +115,18 @@ class Tracker:
         found = client.search_runs(list(names), max_results=max_results, order_by=newest)
         return [summary(run, names) for run in found]
 
+    def tags_of_job(self, job_id: str) -> tuple[str, dict[str, str]] | None:
+        """The id and the tags of the run that was logged for it, in whatever experiment."""
+        client = self.client()
+        every = [
+            str(one.experiment_id)
+            for one in client.search_experiments(max_results=MOST_EXPERIMENTS)
+        ]
+        asked = f"tags.`{JOB_TAG}` = '{job_id}'"
+        for found in client.search_runs(every, asked, max_results=1):
+            return str(found.info.run_id), dict(found.data.tags)
+        return None
+
     def client(self) -> "MlflowClient":
         """The store's client; the first call makes the store."""
         if self._client is None:
