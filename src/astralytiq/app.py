@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from astralytiq import __version__, wiring
 from astralytiq.core import middleware, openapi, problems
 from astralytiq.core.broadcast import Broadcast
+from astralytiq.core.metrics import Performance
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
 from astralytiq.core.web import API
@@ -52,6 +53,7 @@ def create_app(
         redirect_slashes=False,
         openapi_url="/openapi.json",
     )
+    app.state.performance = Performance()
     app.state.authenticate = wiring.authenticate()
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
     openapi.install(app)
@@ -102,4 +104,8 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
         )
     if settings.allowed_hosts:
         app.add_middleware(middleware.KnownHost, hosts=settings.allowed_hosts)
-    app.add_middleware(middleware.RequestContext, slow_seconds=settings.slow_request_seconds)
+    app.add_middleware(
+        middleware.RequestContext,
+        slow_seconds=settings.slow_request_seconds,
+        performance=app.state.performance,
+    )

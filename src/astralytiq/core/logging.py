@@ -4,10 +4,11 @@ import json
 import logging
 import re
 import sys
+from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -84,8 +85,40 @@ class JsonFormatter(logging.Formatter):
         return encode(line)
 
 
+def write_line(log: logging.Logger, level: int, message: str, fields: dict[str, Any]) -> None:
+    """As `log.log(level, message, extra=fields)`, for lines that are written with every request.
+
+    Where ours is the only handler the line is made without a record, which takes a third of the
+    time; `message` and the names of `fields` are then known to hold no secret.
+    """
+    handlers = logging.getLogger().handlers
+    if len(handlers) != 1 or type(handlers[0]) is not Lines or log.handlers:
+        log.log(level, message, extra=fields)
+        return
+    line: dict[str, Any] = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "info" if level == logging.INFO else logging.getLevelName(level).lower(),
+        "logger": log.name,
+        "message": message,
+    }
+    if identifier := request_id.get():
+        line["request_id"] = identifier
+    for name, value in fields.items():
+        line[name] = without_secrets(value) if isinstance(value, str) else value
+    handlers[0].write(encode(line))
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes our lines to standard error."""
+
+    def write(self, line: str) -> None:
+        with self.lock or nullcontext():
+            self.stream.write(line + self.terminator)
+            self.flush()
+
+
 def configure(level: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Lines(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

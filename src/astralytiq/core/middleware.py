@@ -3,16 +3,19 @@
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from secrets import token_hex
 from typing import Any
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from astralytiq.core.db import new_id, unbroken
-from astralytiq.core.logging import client_address, request_id
+from astralytiq.core.db import unbroken
+from astralytiq.core.logging import client_address, request_id, write_line
+from astralytiq.core.metrics import Door, Performance
 from astralytiq.core.problems import last_resort, problem
+from astralytiq.core.web import API
 
 log = logging.getLogger("astralytiq.access")
 
@@ -20,46 +23,48 @@ SANE_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MEGABYTE = 1 << 20
 
-STRICT_CSP = "default-src 'none'; frame-ancestors 'none'"
+CSP = b"content-security-policy"
+STRICT_CSP = (CSP, b"default-src 'none'; frame-ancestors 'none'")
 # The interactive documentation is a page with scripts and styles of its publisher's.
 DOCS_CSP = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    "font-src https://fonts.gstatic.com; img-src 'self' data: https:; worker-src blob:; "
-    "frame-ancestors 'none'"
+    CSP,
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
+    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
+    b"font-src https://fonts.gstatic.com; img-src 'self' data: https:; worker-src blob:; "
+    b"frame-ancestors 'none'",
 )
+HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 FIXED_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
 DOCS_PATHS = frozenset({"/docs", "/redoc"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+NO_ROUTE = "(none)"
+GONE = 499  # The caller hung up before there was an answer: nginx's name for it.
+SELF_TEST = "self_test"  # In the state of requests that we send to ourselves.
 
 
 class RequestContext:
     """Request id, timing, security headers, one access log line, and the answer of last resort."""
 
-    def __init__(self, app: ASGIApp, *, slow_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, slow_seconds: float, performance: Performance) -> None:
         self.app = app
         self.slow_seconds = slow_seconds
+        self.performance = performance
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, seen = time.perf_counter(), Seen()
-        given = Headers(scope=scope).get("x-request-id", "")
-        identifier = given if SANE_ID.fullmatch(given) else new_id()
-        state = scope.setdefault("state", {})
-        tokens = (request_id.set(identifier), client_address.set(address_of(scope)))
+        seen = Seen(scope)
+        tokens = (request_id.set(seen.identifier), client_address.set(address_of(scope)))
+        self.performance.in_progress += 1
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                seen.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                decorate(headers, scope, identifier, began)
-                if standing := state.get("standing"):
-                    headers.update(standing.headers)
+                seen.begin(message, scope)
             await send(message)
 
         try:
@@ -70,24 +75,95 @@ class RequestContext:
                 raise
             await last_resort()(scope, receive, answer)
         finally:
-            self.write_line(scope, seen.status or 499, time.perf_counter() - began)
+            self.performance.in_progress -= 1
+            self.take_down(scope, seen)
             request_id.reset(tokens[0])
             client_address.reset(tokens[1])
 
-    def write_line(self, scope: Scope, status: int, seconds: float) -> None:
+    def take_down(self, scope: Scope, seen: "Seen") -> None:
+        """Count the request, and write its line."""
+        status, seconds = seen.status or GONE, seen.seconds()
+        if SELF_TEST in scope["state"]:  # Nobody asked for anything.
+            return
+        self.performance.record(door_of(scope), seconds, status)
         slow = seconds > self.slow_seconds
+        level, words = (logging.WARNING, "slow request") if slow else (logging.INFO, "request")
+        if not log.isEnabledFor(level):
+            return
         fields = {
             "method": scope["method"],
-            "path": scope["path"],
+            "path": seen.path,
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
             "client": address_of(scope),
         }
-        log.log(
-            logging.WARNING if slow else logging.INFO,
-            "slow request" if slow else "request",
-            extra=fields,
-        )
+        if slow and (path := door_of(scope)[1]) != seen.path:
+            fields["route"] = path
+        write_line(log, level, words, fields)
+
+
+class Seen:
+    """What is known of a request beside its scope: its id, its path as it came, how it is going."""
+
+    __slots__ = ("began", "first_byte", "identifier", "path", "standing", "status")
+
+    def __init__(self, scope: Scope) -> None:
+        self.began = time.perf_counter()
+        self.status = 0
+        self.first_byte = 0.0  # of a stream that stays open: when it ends says nothing
+        self.path: str = scope["path"]
+        self.identifier = sane_id(scope["headers"]) or token_hex(16)
+        scope.setdefault("state", {})
+
+    def seconds(self) -> float:
+        return (self.first_byte or time.perf_counter()) - self.began
+
+    def begin(self, message: Message, scope: Scope) -> None:
+        """Add what every answer says of itself."""
+        self.status = message["status"]
+        now = time.perf_counter()
+        # Appended as they are: no door sets these, and each look-up would search all of the others.
+        headers = [
+            *message.get("headers", ()),
+            (b"x-request-id", self.identifier.encode()),
+            (b"x-process-time", b"%.2f" % ((now - self.began) * 1000)),
+            *FIXED_HEADERS,
+        ]
+        named = False
+        for name, value in headers:
+            if name == CSP:
+                named = True
+            elif name == b"content-type" and value.startswith(b"text/event-stream"):
+                self.first_byte = now
+        if not named:
+            headers.append(DOCS_CSP if self.path in DOCS_PATHS else STRICT_CSP)
+        if scope["scheme"] == "https":
+            headers.append(HSTS)
+        if standing := scope["state"].get("standing"):
+            headers += [(k.lower().encode(), v.encode()) for k, v in standing.headers.items()]
+        message["headers"] = headers
+
+
+def sane_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    for name, value in headers:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            return given if SANE_ID.fullmatch(given) else None
+    return None
+
+
+def door_of(scope: Scope) -> Door:
+    """Method and path template: whatever is asked for, there are only so many of them."""
+    method = scope["method"] if scope["method"] in METHODS else "OTHER"
+    if "app_root_path" in scope:  # of an application that is mounted here: its paths are its own
+        return method, f"{scope['root_path']}/{{path}}"
+    within: str | None = getattr(scope.get("route"), "path", None)
+    if within is None:  # Of our doors only those without parameters, as /docs, leave no route.
+        known = "endpoint" in scope and not scope.get("path_params")
+        return method, scope["path"] if known else NO_ROUTE
+    # A route does not know what its router was included under.
+    outside = scope["path"].startswith(f"{API}/") and not within.startswith(API)
+    return method, f"{API}{within}" if outside else within
 
 
 def address_of(scope: Scope) -> str | None:
@@ -128,26 +204,6 @@ class KnownHost:
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         above = name.partition(".")[2]
         return bool({"*", name, f"*.{above}"} & self.names)
-
-
-class Seen:
-    status: int = 0
-
-
-def decorate(headers: MutableHeaders, scope: Scope, identifier: str, began: float) -> None:
-    milliseconds = f"{(time.perf_counter() - began) * 1000:.2f}"
-    # Appended as they are: no door sets these, and each lookup would search all of the others.
-    headers.raw.extend(
-        [
-            (b"x-request-id", identifier.encode()),
-            (b"x-process-time", milliseconds.encode()),
-            *FIXED_HEADERS,
-        ]
-    )
-    csp = DOCS_CSP if scope["path"] in DOCS_PATHS else STRICT_CSP
-    headers.setdefault("Content-Security-Policy", csp)
-    if scope["scheme"] == "https":
-        headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
 
 
 class BodyLimit:
@@ -199,7 +255,7 @@ class Unbroken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
-            scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+            scope["path"] = scope["path"].rstrip("/") or "/"
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
         else:
