@@ -20,6 +20,7 @@ from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from tests.databases import Databases, postgresql_server
 from tests.factories import make_client, signed_in
+from tests.s3 import S3Server, s3_server
 
 wiring.load_tables()
 wiring.load_jobs()
@@ -57,6 +58,12 @@ def quick_hashing() -> None:
 def server_url() -> Iterator[str]:
     with postgresql_server() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -26,8 +26,9 @@ class HomeError(Exception):
 def prepare(settings: Settings) -> None:
     """Make the folders of the home; HomeError if they cannot be written."""
     try:
-        for folder in (settings.home, settings.home / "inbox", settings.storage):
-            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (settings.home, settings.home / "inbox", settings.storage_folder):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
         probe = settings.home / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()

@@ -84,7 +84,7 @@ def test_the_example_file_uncommented_means_the_defaults(
         monkeypatch.delenv(name.upper(), raising=False)
         monkeypatch.delenv(f"ASTRALYTIQ_{name.upper()}", raising=False)
     lines = Path(".env.example").read_text().splitlines()
-    setting = re.compile(r"# [A-Z_]+=")
+    setting = re.compile(r"# [A-Z0-9_]+=")
     path = tmp_path / ".env"
     path.write_text("\n".join(line.removeprefix("# ") for line in lines if setting.match(line)))
     assert Settings(_env_file=path) == made()
@@ -92,7 +92,7 @@ def test_the_example_file_uncommented_means_the_defaults(
 
 def test_every_setting_is_in_the_example_file() -> None:
     lines = Path(".env.example").read_text().splitlines()
-    named = {line[2:].split("=")[0] for line in lines if re.match(r"# [A-Z_]+=", line)}
+    named = {line[2:].split("=")[0] for line in lines if re.match(r"# [A-Z0-9_]+=", line)}
     prefixed = {"home", "host", "port", "workers"}
     wanted = {
         f"ASTRALYTIQ_{name.upper()}" if name in prefixed else name.upper()

@@ -88,3 +88,7 @@ class Unavailable(AppError):
 
     def __init__(self, detail: str, *, retry_after: int = 5) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class StorageFull(AppError):
+    status, title = 507, "Insufficient storage"

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from astralytiq.core import broadcast
 from astralytiq.core.clock import DatabaseNow
 from astralytiq.core.db import Base, Database, Entity, new_id, utc_now
-from astralytiq.core.errors import AppError, Conflict, NotFound
+from astralytiq.core.errors import AppError, Conflict, NotFound, Unavailable
 
 MAX_ATTEMPTS = 3
 BACKOFF_SECONDS = 2.0
@@ -381,4 +381,6 @@ def worded(failure: BaseException) -> str:
 
 def is_final(failure: BaseException) -> bool:
     """Whether trying again could not help: a refusal, or a fault of the program itself."""
+    if isinstance(failure, Unavailable):
+        return False
     return isinstance(failure, (AppError, TypeError, KeyError, AttributeError, AssertionError))

@@ -69,7 +69,7 @@ REFUSALS: dict[int, tuple[str, str]] = {
     422: ("InvalidInput", "Something in the input is wrong: `errors` says where."),
     429: ("TooManyRequests", "Too fast: wait as long as Retry-After says."),
     503: ("Unavailable", "Something we depend on is away: Retry-After says when to try again."),
-    507: ("InsufficientStorage", "The disk is full. Nothing was stored."),
+    507: ("InsufficientStorage", "The disk or the bucket is full. Nothing was stored."),
 }
 REFUSAL_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 PROBLEM: Json = {

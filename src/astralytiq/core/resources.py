@@ -1,5 +1,6 @@
 """What a process of ours holds while it lives: settings, database, storage, counts of requests."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from astralytiq.core.db import Database
 from astralytiq.core.limits import Limits
 from astralytiq.core.settings import Settings
-from astralytiq.core.storage import Storage
+from astralytiq.core.storage import FolderStorage, Storage
 
 
 class Closing(Protocol):
@@ -36,14 +37,24 @@ class Resources:
     async def close(self) -> None:
         for one in self.owned.values():
             await one.close()
+        await asyncio.to_thread(self.storage.close)
         await self.database.close()
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Resources]:
     database = Database(settings.database)
-    resources = Resources(settings, database, Storage(settings.storage), Limits(settings.budgets))
+    resources = Resources(settings, database, storage_of(settings), Limits(settings.budgets))
     try:
         yield resources
     finally:
         await resources.close()
+
+
+def storage_of(settings: Settings) -> Storage:
+    """By STORAGE_URL; nothing is connected yet."""
+    if settings.storage_folder:
+        return FolderStorage(settings.storage_folder)
+    from astralytiq.core.object_storage import ObjectStorage  # noqa: PLC0415 - few need it
+
+    return ObjectStorage(settings)

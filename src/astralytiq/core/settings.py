@@ -1,9 +1,11 @@
 """One Settings: environment and `.env`; the `ASTRALYTIQ_` prefix wins, production is strict."""
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -17,6 +19,8 @@ EXAMPLE_SECRETS = frozenset(
 SECRET_BYTES = 32
 EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+# A bucket of S3's own rules, and a prefix of the letters that storage keys have.
+BUCKET_URL = re.compile(r"s3://[a-z0-9][a-z0-9.\-]{1,61}[a-z0-9](/[A-Za-z0-9_.\-]+)*/?")
 LOOPBACK_SCOPES = frozenset(
     {"telemetry:write", "telemetry:read", "data:read", "metrics:write", "runs:read"}
 )
@@ -66,6 +70,11 @@ class Settings(BaseSettings):
 
     database_url: str = ""
     storage_url: str = ""
+    storage_cache_mb: int = Field(10_240, ge=1)
+    s3_endpoint_url: str = ""
+    s3_region: str = ""
+    s3_access_key_id: SecretStr = SecretStr("")
+    s3_secret_access_key: SecretStr = SecretStr("")
     mlflow_tracking_uri: str = ""
 
     secret_key: SecretStr = SecretStr("")
@@ -93,6 +102,7 @@ class Settings(BaseSettings):
     rate_limit_open: Budget = ""
 
     source_roots: Words = ()
+    source_buckets: Words = ()
     source_secrets: Words = ()
     allow_private_sources: Words = ()
 
@@ -114,7 +124,7 @@ class Settings(BaseSettings):
     @field_validator(
         "anonymous_scopes", "cors_origins", "allowed_hosts",
         "trusted_proxies",
-        "source_roots", "source_secrets", "allow_private_sources",
+        "source_roots", "source_buckets", "source_secrets", "allow_private_sources",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -132,12 +142,20 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home / 'astralytiq.db'}"
 
     @property
-    def storage(self) -> Path:
-        return (
-            Path(self.storage_url.removeprefix("file://"))
-            if self.storage_url
-            else self.home / "storage"
-        )
+    def storage(self) -> str:
+        return self.storage_url or str(self.home / "storage")
+
+    @property
+    def storage_folder(self) -> Path | None:
+        """None if it is a bucket."""
+        if self.storage.startswith("s3://"):
+            return None
+        return Path(self.storage.removeprefix("file://"))
+
+    @property
+    def storage_bucket(self) -> str:
+        """Empty if it is a folder."""
+        return "" if self.storage_folder else urlsplit(self.storage).netloc
 
     @property
     def mlflow_uri(self) -> str:
@@ -206,18 +224,10 @@ class Settings(BaseSettings):
             found.append(
                 "CORS_ORIGINS=* would let any site act for a signed-in user: list origins."
             )
-        if (
-            self.storage_url
-            and "://" in self.storage_url
-            and not self.storage_url.startswith("file://")
-        ):
-            found.append(
-                "STORAGE_URL must be a folder or file:// (object storage is not built yet)."
-            )
         if self.database.split(":")[0].split("+")[0] not in ("sqlite", "postgres", "postgresql"):
             found.append("DATABASE_URL must begin with sqlite:// or postgresql://.")
         found += self.telemetry_faults()
-        found += self.mail_faults()
+        found += self.storage_faults() + self.mail_faults()
         if self.environment != "development":
             found += self.key_faults()
         return found + (self.production_faults() if self.production else [])
@@ -242,6 +252,25 @@ class Settings(BaseSettings):
             "TELEMETRY_MEDIUM_SECONDS, TELEMETRY_HIGH_SECONDS and TELEMETRY_CRITICAL_SECONDS must "
             "grow in this order: each names how long closed eyes are of one severity at least."
         ]
+
+    def storage_faults(self) -> list[str]:
+        found = []
+        scheme, has_scheme, _ = self.storage.partition("://")
+        if has_scheme and scheme not in ("file", "s3"):
+            found.append("STORAGE_URL must be a folder, file:///folder or s3://bucket/prefix.")
+        if scheme == "s3" and not BUCKET_URL.fullmatch(self.storage):
+            found.append("STORAGE_URL must read s3://bucket or s3://bucket/prefix.")
+        if self.s3_endpoint_url and not is_bare_address(self.s3_endpoint_url):
+            found.append("S3_ENDPOINT_URL must read https://host or http://host:9000.")
+        pair = (self.s3_access_key_id, self.s3_secret_access_key)
+        if sum(bool(one.get_secret_value()) for one in pair) == 1:
+            found.append("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be set together.")
+        own = self.storage_bucket
+        if own and own in {place.partition("/")[0] for place in self.source_buckets}:
+            found.append(f"SOURCE_BUCKETS must not list {own}: the platform keeps its own there.")
+        if (own or self.source_buckets) and find_spec("s3fs") is None:
+            found.append("s3:// needs an extra: pip install 'astralytiq[s3]'.")
+        return found
 
     def mail_faults(self) -> list[str]:
         found = []
@@ -280,6 +309,14 @@ def is_address(url: str, *schemes: str) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and bool(parts.hostname)
+
+
+def is_bare_address(url: str) -> bool:
+    """Of a web server, without credentials, path or query."""
+    if not is_address(url, "http", "https"):
+        return False
+    parts = urlsplit(url)
+    return "@" not in parts.netloc and not (parts.path.strip("/") or parts.query or parts.fragment)
 
 
 def kept_value(path: Path, size: int = 48) -> str:

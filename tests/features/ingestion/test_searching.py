@@ -18,7 +18,6 @@ from astralytiq.core import executor
 from astralytiq.core.db import Database
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
-from astralytiq.core.storage import Storage
 from astralytiq.engines.etl.postings import SIZE
 from astralytiq.features.ingestion import indexing, records, searching
 from astralytiq.features.ingestion.models import DataRecord, RecordNote, RecordWord
@@ -273,7 +272,7 @@ async def test_records_from_before_the_index_are_indexed_by_the_first_worker(
     values = row("shop", "1", title="red") | {"id": 3 * SIZE}
     await database.write(lambda s: s.execute(insert(TABLE).values(values)))
     await asyncio.to_thread(migrations.upgrade, url)
-    old = Resources(resources.settings, database, Storage(resources.settings.storage))
+    old = Resources(resources.settings, database, resources.storage)
     await executor.run_until_idle(old, "tests")
     async with database.reading() as session:
         page = await searching.page_of_records(session, Filters(q="red"), 10, 0, None)

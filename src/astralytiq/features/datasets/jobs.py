@@ -62,7 +62,7 @@ async def measure(work: Work, *, version_id: int) -> dict[str, Any]:
         work.report(0.9 * done, "measuring")
 
     known = row.profile if row else None
-    await asyncio.to_thread(tables.path_of, storage, version)  # Says what is missing.
+    await asyncio.to_thread(tables.refuse_missing, storage, version)  # Says what is missing.
     measured = await asyncio.to_thread(
         measuring.measure, storage, version.storage_key, demands, version.created_at, known, report
     )

@@ -7,6 +7,7 @@ Small tables are measured when they are made, larger ones by a job afterwards.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, jobs
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import AppError, Conflict, Fault, Invalid
+from astralytiq.core.errors import AppError, Conflict, Fault, Invalid, NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.core.storage import Storage
@@ -28,7 +29,7 @@ from .schemas import Comparison, ProfileRead, QualityRead, RuleBody
 from .tables import Written
 
 if TYPE_CHECKING:
-    from astralytiq.engines.tabular.reading import Field
+    from astralytiq.engines.tabular.reading import Field, Table
     from astralytiq.engines.tabular.rules import Rule
 
 log = logging.getLogger(__name__)
@@ -79,12 +80,13 @@ def measure(
     from astralytiq.engines.tabular import quality as qualities
     from astralytiq.engines.tabular.reading import Table
 
-    path = storage.path(key)
-    found = profiles.restored(known) if known else profiles.profile(path, progress=progress)
-    with Table(path) as table:
-        judged = [judge(storage, one, demands.keys, table.fields) for one in demands.rules]
-    rules = [rule for rule, _ in judged if rule]
-    made = asdict(qualities.quality(path, found, rules, as_of=as_of))
+    with ExitStack() as held:
+        path = held.enter_context(storage.local(key))
+        found = profiles.restored(known) if known else profiles.profile(path, progress=progress)
+        with Table(path) as table:
+            judged = judged_by(demands, table, storage, held)
+        rules = [rule for rule, _ in judged if rule]
+        made = asdict(qualities.quality(path, found, rules, as_of=as_of))
     faults = iter(made["rules"])
     made["rules"] = [
         shown(stored, next(faults) if rule else None, problem)
@@ -102,18 +104,29 @@ def storable(value: Any) -> Any:
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
+def judged_by(
+    demands: Demands, table: "Table", storage: Storage, held: ExitStack
+) -> "list[tuple[Rule | None, str | None]]":
+    """Files that rules refer to stay on this machine while `held` is open."""
+    files: dict[str, Path] = {}
+    for reference, key in demands.keys.items():
+        with suppress(NotFound):
+            if key is not None:
+                files[reference] = held.enter_context(storage.local(key))
+    return [judge(one, files, table.fields) for one in demands.rules]
+
+
 def judge(
-    storage: Storage, stored: Stored, keys: Mapping[str, str | None], fields: "Sequence[Field]"
+    stored: Stored, files: Mapping[str, Path], fields: "Sequence[Field]"
 ) -> "tuple[Rule | None, str | None]":
     """The rule for the engine, or why it cannot be applied to a table of these columns."""
     from astralytiq.engines.tabular import rules
 
     path: Path | None = None
     if reference := stored.get("dataset"):
-        key = keys.get(reference)
-        if key is None or not storage.exists(key):
+        path = files.get(reference)
+        if path is None:
             return None, f"The data set {reference} of the rule is not there any more."
-        path = storage.path(key)
     given = {name: value for name, value in stored.items() if name != "dataset"}
     lists = {name: tuple(given.get(name, ())) for name in ("columns", "values")}
     rule = rules.Rule(**{**given, **lists, "path": path})
@@ -229,8 +242,10 @@ async def put_rules(
 def refuse_wrong(storage: Storage, version: DatasetVersion, demands: Demands) -> None:
     from astralytiq.engines.tabular.reading import Table
 
-    with Table(tables.path_of(storage, version)) as table:
-        judged = [judge(storage, one, demands.keys, table.fields) for one in demands.rules]
+    with ExitStack() as held:
+        path = held.enter_context(tables.file_of(storage, version))
+        with Table(path) as table:
+            judged = judged_by(demands, table, storage, held)
     faults = tuple(
         Fault(("body", "rules", place), problem)
         for place, (_, problem) in enumerate(judged)

@@ -1,13 +1,10 @@
 """HTTP doors of the data-set room."""
 
-import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import File, Form, Path, Query, Request, Response, UploadFile
-from fastapi.responses import FileResponse, StreamingResponse
 
 from astralytiq.core.jobs import Job
 from astralytiq.core.schemas import Id
@@ -24,7 +21,8 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import measuring, service, tables, uploads
+from . import downloading, measuring, service, uploads
+from .downloading import MEDIA_TYPES, PARQUET
 from .models import Dataset, DatasetVersion
 from .schemas import (
     ColumnRead,
@@ -55,12 +53,6 @@ TableFile = Annotated[
 ]
 Number = Annotated[Id | None, Query(description="default: the newest version")]
 
-PARQUET = "application/vnd.apache.parquet"
-MEDIA_TYPES = {
-    FileFormat.csv: "text/csv; charset=utf-8",
-    FileFormat.parquet: PARQUET,
-    FileFormat.jsonl: "application/x-ndjson",
-}
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {media.partition(";")[0]: {} for media in MEDIA_TYPES.values()}},
     206: {"description": "The bytes that Range names", "content": {PARQUET: {}}},
@@ -257,6 +249,7 @@ async def put_rules(
 @router.get("/{dataset_id}/download", response_class=Response, responses=FILE)
 @charged_to("expensive")
 async def download_dataset(
+    request: Request,
     house: House,
     actor: Reader,
     dataset_id: Id,
@@ -268,23 +261,8 @@ async def download_dataset(
     async with house.database.reading() as session:
         found = await service.get_version(session, dataset_id, version)
         name = (await service.get(session, dataset_id)).name
-    path = await asyncio.to_thread(tables.path_of, house.storage, found)
     filename = f"{name}-v{found.number}.{format.value}"
-    media, tag = MEDIA_TYPES[format], f'"{found.content_hash}-{format.value}"'
-    if format is FileFormat.parquet:
-        headers = {"ETag": f'"{found.content_hash}"'}
-        return FileResponse(path, media_type=media, filename=filename, headers=headers)
-    headers = {"ETag": tag, "Content-Disposition": attachment(filename)}
-    return StreamingResponse(tables.EXPORTS[format](path), media_type=media, headers=headers)
-
-
-def attachment(filename: str) -> str:
-    shown = quote(filename)
-    return (
-        f'attachment; filename="{filename}"'
-        if shown == filename
-        else f"attachment; filename*=utf-8''{shown}"
-    )
+    return await downloading.answer(request, house.storage, found, format, filename)
 
 
 @ml.post("/upload-data")

@@ -266,16 +266,20 @@ async def delete(session: AsyncSession, actor: Actor, dataset: Dataset) -> None:
 
 
 async def preview(resources: Resources, version: DatasetVersion, limit: int) -> Preview:
-    path = tables.path_of(resources.storage, version)
     return Preview.model_validate(
         {
             "dataset_id": version.dataset_id,
             "version": version.number,
             "columns": version.schema,
-            "rows": await asyncio.to_thread(parquet.read_head, path, limit),
+            "rows": await asyncio.to_thread(head, resources, version, limit),
             "total_rows": version.rows,
         }
     )
+
+
+def head(resources: Resources, version: DatasetVersion, limit: int) -> list[dict[str, Any]]:
+    with tables.file_of(resources.storage, version) as path:
+        return parquet.read_head(path, limit)
 
 
 async def open_table(

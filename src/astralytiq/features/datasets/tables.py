@@ -3,16 +3,23 @@
 import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.errors import AppError, Conflict, Invalid, TooLarge, UnsupportedMedia
+from astralytiq.core.errors import (
+    AppError,
+    Conflict,
+    Invalid,
+    NotFound,
+    TooLarge,
+    UnsupportedMedia,
+)
 from astralytiq.core.executor import Work
-from astralytiq.core.storage import CHUNK, Storage, Stored
+from astralytiq.core.storage import CHUNK, Damaged, Storage, Stored, writing_aside
 from astralytiq.engines.tabular import export, formats, parquet
 from astralytiq.engines.tabular.columns import BadTable, Column, OtherKind, TooMuch
 from astralytiq.engines.tabular.records import Discovery, Row, to_table
@@ -77,11 +84,11 @@ def keep_upload(storage: Storage, upload: BinaryIO, key: str) -> Stored:
 
 def from_upload(storage: Storage, source: Stored, filename: str, key: str, most: int) -> Sent:
     """Blocks for as long as the conversion takes: call from a thread."""
-    path = storage.path(source.key)
     try:
-        kind = formats.told(path, filename)
-        with storage.writing(key) as file:
-            rows, columns = formats.to_parquet(kind, path, file, most)
+        with storage.local(source.key) as path:
+            kind = formats.told(path, filename)
+            with storage.writing(key) as file:
+                rows, columns = formats.to_parquet(kind, path, file, most)
     except BadTable as error:
         storage.delete(source.key)
         raise refusal(error) from None
@@ -108,10 +115,11 @@ async def from_records(work: Work, session: AsyncSession, filters: Filters, key:
         raise Invalid(nothing(filters))
     columns = found.columns(FIELDS, frozenset({RECORD_ID}))
     storage = work.resources.storage
-    with storage.writing(key) as file, parquet.ParquetWriter(file, columns) as writer:
-        async for records in reading.batches(session, filters, READ, BATCH):
-            await asyncio.to_thread(write, writer, records, columns)
-            work.report(0.1 + 0.8 * writer.rows / found.rows, "writing", f"{writer.rows} rows")
+    async with writing_aside(storage, key) as file:
+        with parquet.ParquetWriter(file, columns) as writer:
+            async for records in reading.batches(session, filters, READ, BATCH):
+                await asyncio.to_thread(write, writer, records, columns)
+                work.report(0.1 + 0.8 * writer.rows / found.rows, "writing", f"{writer.rows} rows")
     stored = await asyncio.to_thread(storage.describe, key)
     # Runs' ids are in the order of their making.
     return Frozen(Written(stored, writer.rows, columns), sorted(run_ids))
@@ -149,22 +157,39 @@ def row_of(record: Any) -> Row:
 # Reading ----------------------------------------------------------------------------------------
 
 
-def path_of(storage: Storage, version: DatasetVersion) -> Path:
-    if not storage.exists(version.storage_key):
-        raise Conflict(f"The file of {version.reference} is missing: restore it from a backup.")
-    return storage.path(version.storage_key)
+@contextmanager
+def file_of(storage: Storage, version: DatasetVersion, sha256: str = "") -> Iterator[Path]:
+    """The version's file, which stays on this machine while the context is open."""
+    with ExitStack() as held:
+        with worded(version):
+            path = held.enter_context(storage.local(version.storage_key, sha256))
+        yield path
 
 
 @contextmanager
-def whole(storage: Storage, version: DatasetVersion) -> Iterator[Path]:
-    """Refuses a file that is not the one the version was made with."""
-    path = path_of(storage, version)
-    if storage.describe(version.storage_key).sha256 != version.content_hash:
+def worded(version: DatasetVersion) -> Iterator[None]:
+    """What is wrong with its file, by the name that people know."""
+    try:
+        yield
+    except NotFound:
+        raise Conflict(
+            f"The file of {version.reference} is missing: restore it from a backup."
+        ) from None
+    except Damaged:
         raise Conflict(
             f"The file of the data set {version.reference} is damaged (its SHA-256 differs): "
             "restore it from a backup."
-        )
-    yield path
+        ) from None
+
+
+def refuse_missing(storage: Storage, version: DatasetVersion) -> None:
+    with file_of(storage, version):
+        return
+
+
+def whole(storage: Storage, version: DatasetVersion) -> AbstractContextManager[Path]:
+    """Refuses a file that is not the one the version was made with."""
+    return file_of(storage, version, version.content_hash)
 
 
 def read(storage: Storage, version: DatasetVersion, names: Sequence[str] | None) -> "pa.Table":

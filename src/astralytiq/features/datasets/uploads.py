@@ -1,8 +1,8 @@
 """Data sets and versions from files that people send: converted outside of any transaction."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
@@ -16,6 +16,7 @@ from astralytiq.core.db import new_id
 from astralytiq.core.errors import AppError
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
+from astralytiq.core.storage import discard
 from astralytiq.engines.tabular import formats, parquet
 from astralytiq.engines.tabular.columns import OtherKind
 
@@ -51,7 +52,7 @@ async def upload(
         audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", filename=label)
         return dataset, await add(session, actor, dataset, sent, label, measured)
 
-    with kept_if_stored(resources, sent):
+    async with kept_if_stored(resources, sent):
         return await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
 
 
@@ -69,7 +70,7 @@ async def upload_version(
         dataset = await service.get_own(session, actor, dataset_id)  # Meanwhile it may have gone.
         return dataset, await add(session, actor, dataset, sent, label, measured)
 
-    with kept_if_stored(resources, sent):
+    async with kept_if_stored(resources, sent):
         return await resources.database.write(store)
 
 
@@ -115,13 +116,12 @@ async def add(
     return version
 
 
-@contextmanager
-def kept_if_stored(resources: Resources, sent: Sent) -> Iterator[None]:
+@asynccontextmanager
+async def kept_if_stored(resources: Resources, sent: Sent) -> AsyncIterator[None]:
     try:
         yield
     except (AppError, IntegrityError):  # After any other failure it may be stored all the same.
-        resources.storage.delete(sent.original.key)
-        resources.storage.delete(sent.written.stored.key)
+        await discard(resources.storage, sent.original.key, sent.written.stored.key)
         raise
 
 
@@ -162,9 +162,7 @@ async def free_name(session: AsyncSession, owner_id: int, wanted: str) -> str:
 
 
 async def summary(resources: Resources, dataset: Dataset, version: DatasetVersion) -> Uploaded:
-    path = await asyncio.to_thread(tables.path_of, resources.storage, version)
-    head = await asyncio.to_thread(parquet.read_head, path, PREVIEW_ROWS)
-    dates = await asyncio.to_thread(parquet.date_range, path)
+    head, dates = await asyncio.to_thread(looked_at, resources, version)
     return Uploaded(
         filename=version.origin["filename"],
         shape=(version.rows, version.columns),
@@ -176,3 +174,10 @@ async def summary(resources: Resources, dataset: Dataset, version: DatasetVersio
         date_range=DateRangeRead(**asdict(dates)) if dates else None,
         message=f"Stored as the data set {dataset.name!r}, version {version.reference}.",
     )
+
+
+def looked_at(
+    resources: Resources, version: DatasetVersion
+) -> tuple[list[dict[str, Any]], parquet.DateRange | None]:
+    with tables.file_of(resources.storage, version) as path:
+        return parquet.read_head(path, PREVIEW_ROWS), parquet.date_range(path)

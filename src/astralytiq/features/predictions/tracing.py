@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.core.errors import NotFound, Unavailable
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.tabular import parquet
@@ -18,8 +19,8 @@ from astralytiq.features.ingestion.tracing import State
 from astralytiq.features.registry import service as registry
 
 from .models import Prediction
+from .outcomes import described
 from .schemas import (
-    PredictionRead,
     Trace,
     TracedDataset,
     TracedModel,
@@ -43,7 +44,7 @@ async def trace(
     run_ids: list[str] = frozen.origin.get("run_ids", [])
     runs = await ingestion.runs_of(session, run_ids[-MOST_RUNS:])
     return Trace(
-        prediction=PredictionRead.model_validate(prediction),
+        prediction=await described(session, prediction),
         model=TracedModel(name=prediction.model, version=version.number, sha256=version.sha256),
         training=TracedTraining.model_validate(version),
         dataset=TracedDataset(
@@ -73,9 +74,11 @@ def record_ids(resources: Resources, frozen: DatasetVersion) -> list[int]:
     named = {column["name"] for column in frozen.schema}
     if tables.RECORD_ID not in named or frozen.origin.get("kind") == "upload":
         return []
-    if not resources.storage.exists(frozen.storage_key):
+    try:
+        with resources.storage.local(frozen.storage_key) as path:
+            rows = parquet.read_head(path, SAMPLE)
+    except (NotFound, Unavailable):
         return []
-    rows = parquet.read_head(resources.storage.path(frozen.storage_key), SAMPLE)
     return [row[tables.RECORD_ID] for row in rows]
 
 

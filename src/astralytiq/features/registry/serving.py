@@ -5,7 +5,6 @@ whoever promoted a version is answered by it; other processes hear of it through
 """
 
 import asyncio
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Self
 from weakref import WeakSet
@@ -17,9 +16,10 @@ from astralytiq.core import audit, broadcast
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.db import after_commit
 from astralytiq.core.direct import Statement
-from astralytiq.core.errors import Conflict
+from astralytiq.core.errors import Conflict, NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
+from astralytiq.core.storage import Damaged
 
 from .models import ModelVersion, Stage
 from .service import get, get_version
@@ -152,7 +152,7 @@ async def open_file(resources: Resources, actor: Actor, version: Served) -> byte
 
 
 def checked(resources: Resources, version: Served) -> bytes | None:
-    if not resources.storage.exists(version.storage_key):
+    try:
+        return resources.storage.get(version.storage_key, version.sha256)
+    except (NotFound, Damaged):
         return None
-    content = resources.storage.get(version.storage_key)
-    return content if hashlib.sha256(content).hexdigest() == version.sha256 else None

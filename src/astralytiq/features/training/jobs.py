@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.db import utc_now
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Transient, job
-from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor, Role
-from astralytiq.core.tracking import tracker
+from astralytiq.core.settings import Settings
+from astralytiq.core.tracking import TrackedRun, tracker
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.service import Trained
@@ -56,8 +56,10 @@ async def made(work: Work, actor: Actor, plan: Plan, source: Source) -> "ModelVe
     assert work.checkpoint is not None
     trained = Trained(**work.checkpoint["trained"])
     times = [datetime.fromisoformat(moment) for moment in work.checkpoint["times"]]
+    content = await asyncio.to_thread(work.resources.storage.get, trained.storage_key)
+    run, settings = tracked_run(plan, source, trained, *times), work.resources.settings
     try:
-        run_id = await asyncio.to_thread(track, work.resources, plan, source, trained, times)
+        run_id = await asyncio.to_thread(track, settings, run, trained.job_id, content)
     except Exception as fault:  # Whatever MLflow stumbled over, the model is kept.
         log.warning("MLflow could not be written", extra={"job_id": work.claim.id}, exc_info=fault)
         raise Transient(
@@ -92,18 +94,9 @@ async def fit(work: Work, plan: Plan, source: Source) -> None:
     await work.step(nothing_else, checkpoint=kept, progress=0.9)
 
 
-def track(
-    resources: Resources,
-    plan: Plan,
-    source: Source,
-    trained: Trained,
-    times: list[datetime],
-) -> str:
+def track(settings: Settings, run: TrackedRun, job_id: str, content: bytes) -> str:
     """Write the run to MLflow; a job that runs again finds its run. Blocks."""
-    content = resources.storage.get(trained.storage_key)
-    run = tracked_run(plan, source, trained, *times)
-    artifacts = {"model/model.bin": content}
-    return tracker(resources.settings).log(run, job_id=trained.job_id, artifacts=artifacts)
+    return tracker(settings).log(run, job_id=job_id, artifacts={"model/model.bin": content})
 
 
 @job(reproducing.JOB)

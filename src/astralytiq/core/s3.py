@@ -1,0 +1,363 @@
+"""Calls to a server that speaks S3: each has an end, is tried again where that helps, and says in
+words what went wrong.
+
+fsspec's s3fs finds the credentials and holds the connections, in a loop in a thread of its own. The
+calls are made one by one here: its whole-file functions neither take up a body that broke off, nor
+hold on to one version of an object, nor end an upload that was cancelled, nor keep memory small.
+Credentials are in no message: what botocore says is never handed on, only its code.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+
+from astralytiq.core.db import utc_now
+from astralytiq.core.settings import Settings
+
+if TYPE_CHECKING:
+    from s3fs import S3FileSystem  # type: ignore[import-untyped]
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+PART = 8 << 20  # bytes of one call
+AT_ONCE = 4
+MOST_PARTS = 10_000  # of an object, by the protocol
+CONNECT_SECONDS, READ_SECONDS = 5, 20
+CALL_SECONDS, PART_SECONDS = 25, 90  # whatever happens: a slow trickle ends too
+PAUSES = (0.2, 1.0, 3.0)  # before the second, third and fourth attempt
+REST_SECONDS = 5.0  # so long after it did not answer, it is not asked: others would wait as well
+ABANDONED = timedelta(days=1)
+
+
+class Trouble(StrEnum):
+    """What went wrong, and what an operator does about it."""
+
+    away = "does not answer: check S3_ENDPOINT_URL and the network"
+    denied = "refuses us: check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what they may do"
+    unsigned = "needs credentials: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
+    no_bucket = "has no such bucket: create it, or correct its name and S3_REGION"
+    no_object = "has no such object"
+    full = "has no room left: free some space, or raise the quota of the bucket"
+    changed = "has another version of the object by now"
+    unknown = "refuses the call: see the log for its code"
+
+
+PASSING = frozenset({Trouble.away})
+CODES = {
+    "NoSuchBucket": Trouble.no_bucket,
+    "InvalidBucketName": Trouble.no_bucket,
+    "PermanentRedirect": Trouble.no_bucket,
+    "NoSuchKey": Trouble.no_object,
+    "NoSuchVersion": Trouble.no_object,
+    "PreconditionFailed": Trouble.changed,
+    "QuotaExceeded": Trouble.full,
+    "XMinioAdminBucketQuotaExceeded": Trouble.full,
+    "XMinioStorageFull": Trouble.full,
+    "InvalidAccessKeyId": Trouble.denied,
+    "SignatureDoesNotMatch": Trouble.denied,
+    "ExpiredToken": Trouble.denied,
+    "InvalidToken": Trouble.denied,
+    "SlowDown": Trouble.away,
+    "RequestTimeout": Trouble.away,
+    "Throttling": Trouble.away,
+    "BadDigest": Trouble.away,  # Bent on the way: to be sent again.
+}
+STATUSES = {
+    401: Trouble.denied,
+    403: Trouble.denied,
+    404: Trouble.no_object,
+    412: Trouble.changed,
+    429: Trouble.away,
+    507: Trouble.full,
+}
+
+
+class S3Error(Exception):
+    def __init__(self, trouble: Trouble, code: str) -> None:
+        super().__init__(f"{trouble} ({code})")
+        self.trouble = trouble
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a server says of one version of an object."""
+
+    size: int
+    etag: str
+    sha256: str  # empty if it is not one of ours
+
+
+class S3:
+    """One server, with the operator's credentials. To be used from threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opening = threading.Lock()
+        self._system: S3FileSystem | None = None
+        self._rests_until = 0.0
+
+    # Calls ----------------------------------------------------------------------------------------
+
+    def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        async def work(client: Any) -> dict[str, Any]:
+            answer: dict[str, Any] = await getattr(client, operation)(**arguments)
+            return answer
+
+        found: dict[str, Any] = self._run(lambda: self._tried(work, CALL_SECONDS))
+        return found
+
+    def _run(self, work: Callable[[], Awaitable[Result]]) -> Any:
+        """Blocks until `work` has ended in the loop of the connections."""
+        from fsspec.asyn import sync  # type: ignore[import-untyped] # noqa: PLC0415 - an extra
+
+        return sync(self._opened().loop, work)
+
+    def _opened(self) -> "S3FileSystem":
+        with self._opening:
+            if self._system is None:
+                self._system = opened(self._settings)
+            return self._system
+
+    async def _tried(self, work: Callable[[Any], Awaitable[Result]], seconds: float) -> Result:
+        for pause in (*PAUSES, None):
+            if time.monotonic() < self._rests_until:
+                raise S3Error(Trouble.away, "a call just before failed")
+            try:
+                async with asyncio.timeout(seconds):
+                    return await work(await self._opened().set_session())
+            except Exception as error:
+                fault = fault_of(error)
+            if fault.trouble not in PASSING or pause is None:
+                break
+            await asyncio.sleep(pause)
+        if fault.trouble in PASSING:
+            self._rests_until = time.monotonic() + REST_SECONDS
+        raise fault
+
+    def close(self) -> None:
+        with self._opening:
+            system, self._system = self._system, None
+        if system is not None and system._s3 is not None:
+            from fsspec.asyn import sync  # noqa: PLC0415 - an extra
+
+            with suppress(Exception):  # We are leaving: whatever it is, nobody needs it.
+                sync(system.loop, system._s3creator.__aexit__, None, None, None, timeout=2)
+
+    # Reading --------------------------------------------------------------------------------------
+
+    def check(self, bucket: str) -> None:
+        try:
+            self.call("head_bucket", Bucket=bucket)
+        except S3Error as error:
+            if error.trouble is Trouble.no_object:
+                raise S3Error(Trouble.no_bucket, error.code) from None
+            raise
+
+    def head(self, bucket: str, key: str) -> Head | None:
+        try:
+            found = self.call("head_object", Bucket=bucket, Key=key)
+        except S3Error as error:
+            if error.trouble is Trouble.no_object:
+                return None
+            raise
+        told = found.get("Metadata", {})
+        return Head(found["ContentLength"], found.get("ETag", ""), told.get("sha256", ""))
+
+    def read(
+        self, bucket: str, key: str, head: Head, *, most: int | None = None, at_once: int = AT_ONCE
+    ) -> Iterator[bytes]:
+        """The version `head` speaks of, in pieces; another one is `Trouble.changed`."""
+        end = head.size if most is None else min(most, head.size)
+        arguments = {"Bucket": bucket, "Key": key}
+        if head.etag:
+            arguments["IfMatch"] = head.etag
+        starts = range(0, end, PART)
+        for first in range(0, len(starts), at_once):
+            spans = [(at, min(at + PART, end)) for at in starts[first : first + at_once]]
+            works = [reading(arguments, *span) for span in spans]
+            yield from self._together(works)
+
+    # Writing --------------------------------------------------------------------------------------
+
+    def upload(self, bucket: str, key: str, file: BinaryIO, size: int, sha256: str) -> None:
+        """The whole of `file` or nothing."""
+        arguments = {"Bucket": bucket, "Key": key}
+        described = {**arguments, "Metadata": {"sha256": sha256}}
+        if size <= PART:
+            body = file.read()
+            self._together([sending("put_object", described, body)])
+            return
+        upload_id = self.call("create_multipart_upload", **described)["UploadId"]
+        try:
+            parts = self._upload_parts({**arguments, "UploadId": upload_id}, file, size)
+            self._complete({**arguments, "UploadId": upload_id}, parts, sha256)
+        except BaseException:
+            with suppress(S3Error):  # Then the sweep of a later start does it.
+                self.call("abort_multipart_upload", **arguments, UploadId=upload_id)
+            raise
+
+    def _upload_parts(
+        self, arguments: Mapping[str, Any], file: BinaryIO, size: int
+    ) -> list[dict[str, Any]]:
+        length = max(PART, -(-size // MOST_PARTS))
+        parts: list[dict[str, Any]] = []
+        while bodies := [body for _ in range(AT_ONCE) if (body := file.read(length))]:
+            numbers = range(len(parts) + 1, len(parts) + 1 + len(bodies))
+            works = [
+                sending("upload_part", {**arguments, "PartNumber": number}, body)
+                for number, body in zip(numbers, bodies, strict=True)
+            ]
+            found = zip(numbers, self._together(works), strict=True)
+            parts += [{"PartNumber": number, "ETag": answer["ETag"]} for number, answer in found]
+        return parts
+
+    def _complete(
+        self, arguments: dict[str, Any], parts: list[dict[str, Any]], sha256: str
+    ) -> None:
+        try:
+            self.call("complete_multipart_upload", **arguments, MultipartUpload={"Parts": parts})
+        except S3Error as error:
+            # Its first answer may have been lost: then the upload is over, and the object is there.
+            found = self.head(arguments["Bucket"], arguments["Key"])
+            if error.code != "NoSuchUpload" or found is None or found.sha256 != sha256:
+                raise
+
+    def _together(self, works: Sequence[Callable[[Any], Awaitable[Result]]]) -> list[Result]:
+        async def all_of_them() -> list[Result]:
+            tasks = [asyncio.create_task(self._tried(work, PART_SECONDS)) for work in works]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+        found: list[Result] = self._run(all_of_them)
+        return found
+
+    # Tidying --------------------------------------------------------------------------------------
+
+    def abort_abandoned(self, bucket: str, prefix: str) -> int:
+        """Uploads whose process was killed: nobody sees their parts, but everybody pays them."""
+        found = self.call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+        oldest = utc_now() - ABANDONED
+        left = [one for one in found.get("Uploads", []) if begun(one) < oldest]
+        for one in left:
+            self.call(
+                "abort_multipart_upload",
+                Bucket=bucket,
+                Key=one["Key"],
+                UploadId=one["UploadId"],
+            )
+        return len(left)
+
+
+def begun(upload: Mapping[str, Any]) -> datetime:
+    found: datetime = upload["Initiated"]
+    return found
+
+
+def reading(
+    arguments: Mapping[str, Any], start: int, end: int
+) -> Callable[[Any], Awaitable[bytes]]:
+    async def work(client: Any) -> bytes:
+        answer = await client.get_object(**arguments, Range=f"bytes={start}-{end - 1}")
+        async with answer["Body"] as body:
+            found: bytes = await body.read()
+        if len(found) != end - start:
+            raise ConnectionError("the body broke off")
+        return found
+
+    return work
+
+
+def sending(
+    operation: str, arguments: Mapping[str, Any], body: bytes
+) -> Callable[[Any], Awaitable[dict[str, Any]]]:
+    """With its MD5, which every server of the kind checks: newer checksums many do not know."""
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    md5 = base64.b64encode(digest).decode()
+
+    async def work(client: Any) -> dict[str, Any]:
+        call = getattr(client, operation)
+        answer: dict[str, Any] = await call(**arguments, Body=body, ContentMD5=md5)
+        return answer
+
+    return work
+
+
+def opened(settings: Settings) -> "S3FileSystem":
+    from s3fs import S3FileSystem  # noqa: PLC0415 - an extra, and half a second of imports
+
+    key, secret = (
+        one.get_secret_value() or None
+        for one in (settings.s3_access_key_id, settings.s3_secret_access_key)
+    )
+    return S3FileSystem(
+        key=key,
+        secret=secret,
+        endpoint_url=settings.s3_endpoint_url or None,
+        client_kwargs={"region_name": settings.s3_region} if settings.s3_region else {},
+        config_kwargs={
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": READ_SECONDS,
+            "max_pool_connections": 32,
+            "retries": {"total_max_attempts": 1},  # We try again ourselves.
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
+        skip_instance_cache=True,  # It would keep the secrets for good.
+        use_listings_cache=False,
+    )
+
+
+def fault_of(error: Exception) -> S3Error:
+    from botocore import exceptions as botocore  # type: ignore[import-untyped] # noqa: PLC0415
+
+    if isinstance(error, botocore.ClientError):
+        answer = error.response
+        code = str(answer.get("Error", {}).get("Code", ""))
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return S3Error(trouble_of(code, status), code or str(status))
+    if isinstance(error, (botocore.NoCredentialsError, botocore.PartialCredentialsError)):
+        return S3Error(Trouble.unsigned, "no credentials")
+    if is_outage(error):
+        return S3Error(Trouble.away, type(error).__name__)
+    log.error("a call to S3 failed in an unknown way: %s", type(error).__name__)
+    return S3Error(Trouble.unknown, type(error).__name__)
+
+
+def trouble_of(code: str, status: int) -> Trouble:
+    known = CODES.get(code) or STATUSES.get(status)
+    if known is None:
+        return Trouble.away if status >= 500 and status != 501 else Trouble.unknown
+    return known
+
+
+def is_outage(error: Exception) -> bool:
+    import aiohttp  # noqa: PLC0415 - comes with the extra
+    from botocore import exceptions as botocore  # noqa: PLC0415
+
+    return isinstance(
+        error,
+        (
+            botocore.ConnectionError,
+            botocore.HTTPClientError,
+            botocore.IncompleteReadError,
+            botocore.ResponseStreamingError,
+            botocore.CredentialRetrievalError,
+            aiohttp.ClientError,
+            OSError,  # TimeoutError too
+        ),
+    )
