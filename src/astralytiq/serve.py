@@ -21,6 +21,7 @@ from astralytiq.core.settings import Settings
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 15
+SOCKET_BYTES = 64 << 10  # of a message that somebody who watches sends
 
 
 class ServeError(Exception):
@@ -107,6 +108,9 @@ def run(
             forwarded_allow_ips=list(settings.trusted_proxies),
             lifespan="on",
             timeout_graceful_shutdown=GRACE_SECONDS,
+            ws_max_size=SOCKET_BYTES,
+            # Each socket would have its own compressor of 300 KB; what is told is short.
+            ws_per_message_deflate=False,
         )
         server = Server(config, app, lambda: say(line(port)))
         logging.getLogger("uvicorn.error").setLevel(

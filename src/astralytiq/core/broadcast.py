@@ -125,6 +125,11 @@ class Broadcast:
         self.awake = asyncio.Event()
         TAILING.setdefault(database, WeakSet()).add(self)
 
+    @property
+    def last(self) -> int:
+        """The number of the newest message that was handed on."""
+        return self._last or 0
+
     @asynccontextmanager
     async def listen(self, *topics: str) -> AsyncIterator[Backlog]:
         """Messages whose topic equals, or begins with, one of `topics`."""

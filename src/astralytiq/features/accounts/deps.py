@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.requests import HTTPConnection
 
 from astralytiq.core.errors import Forbidden, Unauthenticated
 from astralytiq.core.security import Actor, anonymous
@@ -35,7 +36,7 @@ async def authenticate(request: Request) -> Actor:
     return anonymous(scopes)
 
 
-def header_credential(request: Request) -> str | None:
+def header_credential(request: HTTPConnection) -> str | None:
     """A bearer token, or an API key in either header."""
     if key := request.headers.get("x-api-key"):
         return key.strip()
@@ -43,7 +44,7 @@ def header_credential(request: Request) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def cookie_of(request: Request, names: tuple[str, ...]) -> str | None:
+def cookie_of(request: HTTPConnection, names: tuple[str, ...]) -> str | None:
     for name in names:
         if value := request.cookies.get(name):
             return value.strip('"').removeprefix("Bearer ").strip()

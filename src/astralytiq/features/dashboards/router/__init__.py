@@ -1,0 +1,5 @@
+"""Doors of the dashboards room."""
+
+from .watching import live
+
+__all__ = ["live"]

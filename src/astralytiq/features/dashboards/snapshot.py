@@ -1,0 +1,50 @@
+"""What stands when somebody begins to watch, or what they missed since they last did."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from astralytiq.core.broadcast import Message, OutboxMessage
+from astralytiq.core.resources import Resources
+from astralytiq.features.ingestion import service as ingestion
+from astralytiq.features.ingestion.schemas_runs import RunRead
+from astralytiq.features.jobs import service as jobs
+from astralytiq.features.jobs.schemas import JobRead
+
+from .watching import Topic, Viewer
+
+NEWEST = 20
+MOST_MISSED = 1_000
+
+
+async def standing(resources: Resources, viewer: Viewer) -> dict[str, Any]:
+    """Of each topic that is wanted, the newest things."""
+    async with resources.database.reading() as session:
+        shown: dict[str, Any] = {}
+        if Topic.jobs in viewer.wanted:
+            found, _ = await jobs.list_visible(session, viewer.actor, None, NEWEST, 0)
+            shown["jobs"] = [JobRead.model_validate(job).model_dump() for job in found]
+        if Topic.runs in viewer.wanted:
+            shown["runs"] = await newest_runs(session)
+        return shown
+
+
+async def newest_runs(session: AsyncSession) -> list[dict[str, Any]]:
+    found, _ = await ingestion.list_runs(session, None, NEWEST, 0)
+    return [RunRead.model_validate(run).model_dump() for run in found]
+
+
+async def missed(resources: Resources, viewer: Viewer, last: int) -> Sequence[Message] | None:
+    """What `viewer` would have heard after the message `last`; None if that is too long ago."""
+    async with resources.database.reading() as session:
+        oldest, newest = (
+            await session.execute(select(func.min(OutboxMessage.id), func.max(OutboxMessage.id)))
+        ).one()
+        if not (oldest or 0) - 1 <= last <= (newest or 0) <= last + MOST_MISSED:
+            return None
+        query = select(OutboxMessage).where(OutboxMessage.id > last).order_by(OutboxMessage.id)
+        rows = (await session.scalars(query)).all()
+    every = [Message(row.id, row.topic, row.payload) for row in rows]
+    return [message for message in every if viewer.hears(message)]
