@@ -1,5 +1,6 @@
 """Makes what tests start from: accounts and clients that are signed in."""
 
+from pathlib import Path
 from uuid import uuid4
 
 import httpx2
@@ -7,6 +8,7 @@ from fastapi import FastAPI
 
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Role
+from astralytiq.core.storage import FolderStorage
 from astralytiq.features.accounts import service as accounts
 from astralytiq.features.accounts import sessions
 from astralytiq.features.accounts.models import User
@@ -47,3 +49,9 @@ async def signed_in(app: FastAPI, role: Role) -> httpx2.AsyncClient:
         lambda session: sessions.begin(session, resources.settings, user, sessions.Origin("tests"))
     )
     return make_client(app, access.access_token)
+
+
+def folder_of(resources: Resources) -> Path:
+    """Where the tests' files are; not every form of storage has a folder."""
+    assert isinstance(resources.storage, FolderStorage)
+    return resources.storage.root

@@ -103,7 +103,7 @@ def refusal(status: str, code: str) -> tuple[str, bytes]:
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
     import boto3  # type: ignore[import-untyped] # noqa: PLC0415 - slow, and few tests need it
-    from moto.server import (  # noqa: PLC0415
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
         DomainDispatcherApplication,
         MotoRequestHandler,
         create_backend_app,

@@ -19,6 +19,7 @@ from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.models import DataRecord
 from astralytiq.features.ingestion.schemas import CsvSource
 from tests.conftest import RunJobs, SignIn
+from tests.factories import folder_of
 
 from .factories import FLOWERS, freeze, store_records
 
@@ -123,7 +124,7 @@ async def test_a_job_that_runs_twice_makes_one_version(
     async with database.reading() as session:
         assert await session.scalar(select(func.count(DatasetVersion.id))) == 1
         assert (await session.scalars(select(Job.result))).one()["dataset"] == f"{dataset_id}@1"
-    assert len(list((resources.storage.root / "datasets").iterdir())) == 1
+    assert len(list((folder_of(resources) / "datasets").iterdir())) == 1
 
 
 async def test_a_source_without_records_fails_the_set_and_says_what_to_do(
@@ -173,7 +174,7 @@ async def test_a_cancelled_job_leaves_a_failed_set(
     dataset_id = await freeze(scientist, run_jobs, "garden")
     read = (await scientist.get(f"/api/v1/datasets/{dataset_id}")).json()
     assert (read["status"], read["version"]) == ("failed", 0)
-    assert list((resources.storage.root / "datasets").iterdir()) == []
+    assert list((folder_of(resources) / "datasets").iterdir()) == []
 
 
 async def test_the_download_is_the_parquet_file(

@@ -12,6 +12,7 @@ from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from tests.conftest import SignIn
+from tests.factories import folder_of
 
 from .factories import CSV, upload
 
@@ -93,7 +94,7 @@ async def test_a_malformed_file_is_refused_and_leaves_nothing_behind(
     assert answer.status_code == 422
     assert detail in answer.json()["detail"]
     assert (await analyst.get(DATASETS)).json() == []
-    assert list((resources.storage.root / "datasets").iterdir()) == []
+    assert list((folder_of(resources) / "datasets").iterdir()) == []
 
 
 async def test_other_files_are_refused_by_their_kind(sign_in: SignIn) -> None:
@@ -108,7 +109,7 @@ async def test_21_a_file_name_is_never_a_path(
     answer = await upload(await sign_in(Role.analyst), filename=filename)
     assert answer.status_code == 201
     assert not set(answer.json()["name"]) & set("/\\\n\t")
-    stored = [path.suffix for path in (resources.storage.root / "datasets").iterdir()]
+    stored = [path.suffix for path in (folder_of(resources) / "datasets").iterdir()]
     assert sorted(stored) == [".csv", ".parquet"]
 
 

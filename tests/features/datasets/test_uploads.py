@@ -14,7 +14,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from tests.conftest import SignIn
-from tests.factories import signed_in
+from tests.factories import folder_of, signed_in
 
 from .factories import CSV, FLOWERS, upload
 
@@ -46,7 +46,7 @@ KINDS = {"csv": CSV.encode(), "jsonl": as_jsonl(), "parquet": as_parquet(), "xls
 
 
 def stored_files(resources: Resources) -> list[str]:
-    return sorted(path.suffix for path in (resources.storage.root / "datasets").iterdir())
+    return sorted(path.suffix for path in (folder_of(resources) / "datasets").iterdir())
 
 
 async def test_the_same_rows_give_the_same_table_in_every_kind(
@@ -84,7 +84,7 @@ async def test_the_content_counts_and_not_the_name_alone(
     assert answer.status_code == status, answer.text
     if status == 415:
         assert answer.json()["detail"]
-        folder = resources.storage.root / "datasets"
+        folder = folder_of(resources) / "datasets"
         assert not folder.exists() or list(folder.iterdir()) == []
 
 
@@ -128,4 +128,4 @@ async def test_22_what_unpacks_to_too_much_is_413_and_leaves_nothing(settings: S
     async with app.router.lifespan_context(app), await signed_in(app, Role.analyst) as analyst:
         answer = await upload(analyst, content.getvalue(), "a.parquet")
         assert (answer.status_code, "1 MB" in answer.json()["detail"]) == (413, True)
-        assert list((app.state.resources.storage.root / "datasets").iterdir()) == []
+        assert list((folder_of(app.state.resources) / "datasets").iterdir()) == []

@@ -15,6 +15,7 @@ from astralytiq.features.predictions import service
 from astralytiq.features.predictions.models import Prediction
 from astralytiq.features.registry.models import ModelVersion
 from tests.conftest import SignIn
+from tests.factories import folder_of
 from tests.features.registry.factories import promote, store_version
 
 pytestmark = pytest.mark.anyio
@@ -156,7 +157,7 @@ async def test_predictions_at_the_same_moment_are_all_kept(
 async def test_23_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_record(
     analyst: httpx2.AsyncClient, version: ModelVersion, resources: Resources
 ) -> None:
-    path = resources.storage.path(version.storage_key)
+    path = folder_of(resources) / version.storage_key
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)

@@ -54,6 +54,7 @@ async def test_23_a_damaged_file_is_not_exported(
 ) -> None:
     content = bytearray(resources.storage.get(version.storage_key))
     content[-1] ^= 1
+    resources.storage.delete(version.storage_key)
     resources.storage.put(version.storage_key, bytes(content))
     for form in ("onnx", "native"):
         refused = await owner.get(EXPORT, params={"format": form})

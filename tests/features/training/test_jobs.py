@@ -18,6 +18,7 @@ from astralytiq.engines.models.trees import TreeAdapter
 from astralytiq.features.registry.models import ModelVersion
 from astralytiq.features.training import fitting
 from tests.conftest import RunJobs, SignIn
+from tests.factories import folder_of
 from tests.features.datasets.factories import CSV, upload
 
 pytestmark = pytest.mark.anyio
@@ -311,7 +312,7 @@ async def test_data_that_cannot_be_learnt_from_end_the_job_with_the_reason(
 
 async def test_a_damaged_data_set_is_not_trained_on(lab: Lab, resources: Resources) -> None:
     job_id = await lab.ask()
-    (path,) = (resources.storage.root / "datasets").glob("*.parquet")
+    (path,) = (folder_of(resources) / "datasets").glob("*.parquet")
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)

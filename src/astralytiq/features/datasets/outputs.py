@@ -12,6 +12,7 @@ from astralytiq.core.errors import AppError, Conflict
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import JobCancelled, LeaseLost
 from astralytiq.core.security import Actor
+from astralytiq.core.storage import discard
 
 from . import measuring, service
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
@@ -93,5 +94,5 @@ async def keep(
     try:
         return await work.step(store, progress=0.95)
     except (AppError, LeaseLost, JobCancelled):  # Raised before the commit: nothing names the file.
-        await asyncio.to_thread(storage.delete, written.stored.key)
+        await discard(storage, written.stored.key)
         raise
