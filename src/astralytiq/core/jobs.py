@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Float, Index, Integer, Select, and_, case, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -107,6 +107,7 @@ class Claim:
     max_attempts: int
     fence: int
     checkpoint: dict[str, Any] | None
+    owner_id: int | None
 
 
 def job(name: str) -> Callable[[Handler], Handler]:
@@ -164,7 +165,7 @@ async def enqueue(
     statement = build(Job).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
     stored = await session.scalar(statement.returning(Job))
     if stored:
-        announce(session, stored.id, name, JobStatus.queued)
+        announce(session, stored, JobStatus.queued)
     return stored
 
 
@@ -202,10 +203,10 @@ async def claim(session: AsyncSession, owner: str, lease_seconds: float) -> Clai
     if found is None:
         return None
     note(session, found.id, found.attempt, f"Attempt {found.attempt} began.")
-    announce(session, found.id, found.name, JobStatus.running)
+    announce(session, found, JobStatus.running)
     return Claim(
         found.id, found.name, found.arguments, found.attempt,
-        found.max_attempts, found.fence, found.checkpoint,
+        found.max_attempts, found.fence, found.checkpoint, found.owner_id,
     )  # fmt: skip
 
 
@@ -245,7 +246,7 @@ async def finish(
         **values,
     )
     note(session, held.id, held.attempt, error or f"Ended: {status}.")
-    announce(session, held.id, held.name, status)
+    announce(session, held, status)
 
 
 async def retry_later(session: AsyncSession, held: Claim, error: str) -> None:
@@ -261,7 +262,7 @@ async def retry_later(session: AsyncSession, held: Claim, error: str) -> None:
         run_at=DatabaseNow(delay),
     )
     note(session, held.id, held.attempt, f"{error} Trying again in {delay:g} s.")
-    announce(session, held.id, held.name, JobStatus.queued)
+    announce(session, held, JobStatus.queued)
 
 
 async def hand_back(session: AsyncSession, held: Claim) -> None:
@@ -276,7 +277,7 @@ async def hand_back(session: AsyncSession, held: Claim) -> None:
         run_at=DatabaseNow(),
     )
     note(session, held.id, held.attempt, "Handed back: the worker was told to stop.")
-    announce(session, held.id, held.name, JobStatus.queued)
+    announce(session, held, JobStatus.queued)
 
 
 async def request_cancel(session: AsyncSession, job_id: str) -> Job:
@@ -290,7 +291,7 @@ async def request_cancel(session: AsyncSession, job_id: str) -> Job:
     if found.status is JobStatus.queued:
         found.status, found.finished_at = JobStatus.cancelled, utc_now()
         found.cancel_requested = False
-        announce(session, found.id, found.name, found.status)
+        announce(session, found, found.status)
         await end_without_handler(session, found.name, found.arguments)
     note(session, found.id, found.attempt, "Asked to stop.")
     return found
@@ -313,7 +314,7 @@ async def retry(session: AsyncSession, job_id: str) -> Job:
     )
     found.max_attempts, found.cancel_requested = found.attempt + MAX_ATTEMPTS, False
     note(session, found.id, found.attempt, "Asked to try again.")
-    announce(session, found.id, found.name, found.status)
+    announce(session, found, found.status)
     return found
 
 
@@ -338,13 +339,13 @@ async def reap(session: AsyncSession, *, owner_prefix: str | None = None) -> int
             lease_owner=None,
             run_at=DatabaseNow(),
         )
-        .returning(Job.id, Job.name, Job.attempt, Job.status, Job.arguments)
+        .returning(Job.id, Job.name, Job.owner_id, Job.attempt, Job.status, Job.arguments)
         .execution_options(synchronize_session=False)
     )
     rows = (await session.execute(statement)).all()
     for row in rows:
         note(session, row.id, row.attempt, f"The worker ended without a word; now {row.status}.")
-        announce(session, row.id, row.name, row.status)
+        announce(session, cast(Announced, row), row.status)
         if row.status in FINISHED:
             await end_without_handler(session, row.name, row.arguments)
     return len(rows)
@@ -368,8 +369,20 @@ def note(session: AsyncSession, job_id: str, attempt: int, message: str) -> None
     session.add(JobEvent(job_id=job_id, attempt=attempt, message=message[:2000]))
 
 
-def announce(session: AsyncSession, job_id: str, name: str, status: JobStatus) -> None:
-    broadcast.publish(session, f"job/{job_id}", {"job_id": job_id, "kind": name, "status": status})
+class Announced(Protocol):
+    """A job, or what is held or known of it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def owner_id(self) -> int | None: ...
+
+
+def announce(session: AsyncSession, job: Announced, status: JobStatus) -> None:
+    message = {"job_id": job.id, "kind": job.name, "status": status, "owner_id": job.owner_id}
+    broadcast.publish(session, f"job/{job.id}", message)
 
 
 def worded(failure: BaseException) -> str:
