@@ -16,6 +16,7 @@ from astralytiq.client import Client, ClientError
 
 PATIENCE = 90.0
 SCIENTIST = ("data.scientist@astralytiq.com", "ds123")
+EMPTY_DEMO = ("demo", "--empty")
 
 
 @dataclass
@@ -44,13 +45,14 @@ def free_port() -> int:
 
 @contextmanager
 def served(
-    home: Path, command: str = "demo", *, cwd: Path | None = None, **environment: str
+    home: Path, *command: str, cwd: Path | None = None, **environment: str
 ) -> Iterator[Server]:
-    """`astralytiq demo` on a home; yields when it has printed its line."""
+    """A server on a home, that of the demo without its content unless another is named; yields
+    when it has printed its line."""
     port = free_port()
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "astralytiq.cli", command),
+            *(sys.executable, "-m", "astralytiq.cli", *(command or EMPTY_DEMO)),
             *("--home", str(home), "--port", str(port)),
         ],
         env={**os.environ, "LOG_LEVEL": "WARNING", **environment},

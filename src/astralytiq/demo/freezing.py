@@ -82,38 +82,39 @@ async def describe(desk: Desk, session: AsyncSession, plan: Table) -> None:
 
 
 async def freeze(desk: Desk, plan: Table, number: int, version: Frozen) -> None:
+    """What an earlier start asked for goes on, and is waited for before anything is judged."""
+    await desk.done(lambda: desk.read(lambda session: freezing_already(desk, session, plan.name)))
     known = await desk.read(lambda session: find(desk, session, plan.name))
     if known and known.current >= number:
         return
     if version.files:
         await ingest(desk, plan.source, version.files)
-    await desk.done(lambda: asked_to_freeze(desk, plan, version))
+    await desk.done(lambda: desk.write(lambda session: ask_to_freeze(desk, session, plan, version)))
 
 
-async def asked_to_freeze(desk: Desk, plan: Table, version: Frozen) -> str | None:
-    return await desk.write(lambda session: ask_to_freeze(desk, session, plan, version))
+async def freezing_already(desk: Desk, session: AsyncSession, name: str) -> str | None:
+    dataset = await find(desk, session, name)
+    last = await jobs.get(session, dataset.job_id) if dataset and dataset.job_id else None
+    return last.id if last and last.status not in FINISHED else None
 
 
 async def ask_to_freeze(
     desk: Desk, session: AsyncSession, plan: Table, version: Frozen
 ) -> str | None:
-    """The job that makes the version; one that an earlier start asked for goes on."""
-    dataset = await find(desk, session, plan.name)
     origin = origin_of(plan, version)
-    if dataset is None:
-        body = DatasetCreate.model_validate(
-            {"name": plan.name, "description": plan.description, **origin}
-        )
-        query = datasets.asked_for(body)
-        made = await datasets.create(
-            session, desk.actor, name=body.name, description=body.description, query=query
-        )
-        return made.job_id
-    last = await jobs.get(session, dataset.job_id) if dataset.job_id else None
-    if last and last.status not in FINISHED:
-        return last.id
-    asked = VersionCreate.model_validate(origin)
-    return (await datasets.freeze_again(session, desk.actor, dataset, asked)).id
+    if dataset := await find(desk, session, plan.name):
+        asked = VersionCreate.model_validate(origin)
+        return (await datasets.freeze_again(session, desk.actor, dataset, asked)).id
+    named = {"name": plan.name, "description": plan.description}
+    body = DatasetCreate.model_validate(named | origin)
+    made = await datasets.create(
+        session,
+        desk.actor,
+        name=body.name,
+        description=body.description,
+        query=datasets.asked_for(body),
+    )
+    return made.job_id
 
 
 def origin_of(plan: Table, version: Frozen) -> dict[str, Any]:

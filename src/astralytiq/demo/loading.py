@@ -58,7 +58,7 @@ class Progress:
     def end(self, step: Step, words: str) -> None:
         self.ended.append(step)
         place = f"{len(self.ended) + len(self.failed):2}/{self.total}"
-        self.tell(f"demo {place}  {step.kind:<8} {step.name}: {words}")
+        self.tell(f"demo {place}  {step.label}: {words}")
 
     def fail(self, step: Step, reason: str) -> None:
         self.failed[step.label] = reason

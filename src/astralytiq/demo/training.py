@@ -41,18 +41,17 @@ def shown(version: ModelVersion) -> str:
 
 
 async def train(desk: Desk, name: str, number: int, plan: Training) -> None:
-    if await desk.read(lambda session: latest(session, name)) >= number:
-        return
     asked = {"experiment": EXPERIMENT, **plan.asked, "model_name": name}
     asked["dataset_id"] = await reference_of(desk, plan.dataset)
     request = TrainingRequest.model_validate(asked)
+    # What an earlier start asked for goes on, and is waited for before anything is judged.
+    await desk.done(lambda: desk.waiting("training.run", model_name=name))
+    if await desk.read(lambda session: latest(session, name)) < number:
+        await desk.done(lambda: start(desk, request))
 
-    async def start() -> str:
-        if job_id := await desk.waiting("training.run", model_name=name):
-            return job_id
-        return (await desk.write(lambda s: training.start(s, desk.actor, request))).job_id
 
-    await desk.done(start)
+async def start(desk: Desk, request: TrainingRequest) -> str:
+    return (await desk.write(lambda s: training.start(s, desk.actor, request))).job_id
 
 
 async def reference_of(desk: Desk, dataset: str) -> str:

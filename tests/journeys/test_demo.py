@@ -1,0 +1,110 @@
+"""`make demo`: fifteen data sets and twelve models, once per home, through a kill on the way."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from astralytiq.client import Client
+from astralytiq.demo.models import MODELS
+from astralytiq.demo.tables import TABLES
+from tests.journeys.servers import Server, served
+
+ROOT = Path(__file__).parents[2]
+Rows = dict[str, dict[str, Any]]
+
+
+def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start_and_then_stays(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with served(home, "demo", cwd=ROOT) as first:
+        read_until(first, "12/")
+        first.kill()
+    with served(home, "demo", cwd=ROOT) as second:
+        the_quickstart_runs_beside_it(second)
+        assert "The demo is loaded: 15 data sets and 12 models" in read_until(second, "The demo is")
+        with second.signed_in() as client:
+            datasets, models = loaded(client, "/datasets"), loaded(client, "/models")
+            every_table_is_there_once_and_measured(client, datasets)
+            every_model_is_there_once_and_answers(client, models)
+            what_was_answered_leads_back_to_the_records(client)
+            versions_of_measured_air_differ(client, datasets["co2_mauna_loa"]["id"])
+            client.delete(f"/datasets/{datasets['sunspots']['id']}")
+    with served(home, "demo", cwd=ROOT) as third, third.signed_in() as client:
+        del datasets["sunspots"]  # What somebody deleted does not come back.
+        assert unchanged(loaded(client, "/datasets")) == unchanged(datasets)
+        assert unchanged(loaded(client, "/models")) == unchanged(models)
+
+
+def read_until(server: Server, words: str) -> str:
+    """The line with these words, after those that the demo prints before it."""
+    assert server.process.stdout
+    lines: list[str] = []
+    for line in server.process.stdout:
+        lines.append(line)
+        if words in line:
+            return line
+    raise AssertionError(f"the server ended before it said {words!r}: {lines}")
+
+
+def the_quickstart_runs_beside_it(server: Server) -> None:
+    command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "--url", server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def loaded(client: Client, path: str) -> Rows:
+    """By name, without what the quickstart made."""
+    found = client.get(path, params={"limit": 100})
+    return {one["name"]: one for one in found if not one["name"].startswith("quickstart")}
+
+
+def unchanged(found: Rows) -> dict[str, Any]:
+    return {name: (one["id"], one["version"], one["updated_at"]) for name, one in found.items()}
+
+
+def every_table_is_there_once_and_measured(client: Client, datasets: Rows) -> None:
+    assert len(datasets) == 15
+    planned = {plan.name: max(1, len(plan.versions)) for plan in TABLES}
+    assert {name: one["version"] for name, one in datasets.items()} == planned
+    for plan in TABLES:
+        one = datasets[plan.name]
+        assert one["description"] == plan.description
+        assert client.get(f"/datasets/{one['id']}/profile")["rows"] == one["rows"] > 0
+        quality = client.get(f"/datasets/{one['id']}/quality")
+        assert quality["score"] == one["quality_score"] > 0
+        assert [rule["problem"] for rule in quality["rules"]] == [None] * len(plan.rules)
+
+
+def every_model_is_there_once_and_answers(client: Client, models: Rows) -> None:
+    assert len(models) == 12
+    for plan in MODELS:
+        model = models[plan.name]
+        assert model["latest_version"] == len(plan.versions)
+        assert model["avg_latency_ms"] > 0
+        assert model["status"] in ("production", "staging")
+        version = client.get(f"/models/{plan.name}/versions/{model['version']}")
+        in_production = model["status"] == "production"
+        place = "" if in_production else f"/versions/{model['version']}"
+        row = [0.5] * len(version["features"])
+        asked = {"instances": [row]}
+        answer = client.post(f"/models/{plan.name}{place}/predict", json=asked)
+        assert answer["version"] == model["version"]
+        assert answer["predictions"][0] in version["classes"]
+
+
+def what_was_answered_leads_back_to_the_records(client: Client) -> None:
+    graph = client.get("/lineage/model_version/penguin_species@1", params={"direction": "both"})
+    made = [node["id"] for node in graph["nodes"] if node["kind"] == "prediction"]
+    trace = client.get(f"/predictions/{made[0]}/trace")
+    assert trace["dataset"]["name"] == "penguins"
+    assert [run["source"] for run in trace["runs"]] == ["penguins"]
+    payload = client.get(trace["records"][0]["raw"].removeprefix("/api/v1"))
+    assert payload
+
+
+def versions_of_measured_air_differ(client: Client, dataset_id: int) -> None:
+    compared = client.get(f"/datasets/{dataset_id}/compare/1")
+    verdicts = {column["column"]: column["verdict"] for column in compared["columns"]}
+    assert verdicts["co2_ppm"] == "major"
