@@ -41,11 +41,24 @@ async def reproduced(client: httpx2.AsyncClient, run_jobs: RunJobs) -> dict[str,
     return result
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"algorithm": "random_forest"},
+        {"algorithm": "xgboost", "params": {"n_estimators": 5, "subsample": 0.5}},
+        {"algorithm": "gradient_boosting_regressor", "target": "width"},
+        {"algorithm": "ridge_regression", "target": "width", "params": {}},
+    ],
+    ids=lambda asked: asked["algorithm"],
+)
 async def test_a_training_comes_out_the_same_byte_for_byte(
-    owner: httpx2.AsyncClient, run_jobs: RunJobs, resources: Resources
+    owner: httpx2.AsyncClient, run_jobs: RunJobs, resources: Resources, asked: dict[str, Any]
 ) -> None:
     dataset_id = (await upload(owner)).json()["id"]
-    await owner.post("/api/v1/ml/train", json={**TRAINING, "dataset_id": dataset_id})
+    answer = await owner.post(
+        "/api/v1/ml/train", json={**TRAINING, **asked, "dataset_id": dataset_id}
+    )
+    assert answer.status_code == 202, answer.text
     await run_jobs()
     await upload(owner)  # The same rows once more, as another data set.
     found = await reproduced(owner, run_jobs)
