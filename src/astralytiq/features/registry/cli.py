@@ -1,10 +1,12 @@
 """Commands for models and their versions."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from astralytiq.terminal import (
+    BAD_INPUT,
     FAILURE,
     AsJson,
     connected,
@@ -45,14 +47,53 @@ def list_versions(context: typer.Context, name: str, as_json: AsJson = False) ->
 
 
 @app.command("stage")
-@examples("astralytiq model stage iris_forest 3 production")
+@examples(
+    """
+    astralytiq model stage iris_forest 3 production
+    astralytiq model stage iris_forest 4 production --gate accuracy --min-gain 0.01
+    """
+)
 def set_stage(
-    context: typer.Context, name: str, version: int, stage: str, as_json: AsJson = False
+    context: typer.Context,
+    name: str,
+    version: int,
+    stage: str,
+    gate: Annotated[
+        str, typer.Option(help="A metric by which it must be as good as the one in production.")
+    ] = "",
+    min_gain: Annotated[float, typer.Option(help="How much better, at least.")] = 0.0,
+    minimum: Annotated[
+        float | None, typer.Option(help="What the metric must reach in any case.")
+    ] = None,
+    maximum: Annotated[
+        float | None, typer.Option(help="The same for errors: what it must not exceed.")
+    ] = None,
+    allow_different_data: Annotated[
+        bool,
+        typer.Option(
+            "--allow-different-data", help="Also compare what was measured on different rows."
+        ),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Put a version into production, staging, archived or none; going back is the same call."""
+    """Put a version into production, staging, archived or none, if the gate lets it."""
+    bounds = {"min_gain": min_gain or None, "minimum": minimum, "maximum": maximum,
+              "allow_different_data": allow_different_data or None}  # fmt: skip
+    given = {option: value for option, value in bounds.items() if value is not None}
+    if given and not gate:
+        fail("--min-gain, --minimum and the like belong to a gate: add --gate METRIC.", BAD_INPUT)
+    body = {"stage": stage, **({"gate": {"metric": gate, **given}} if gate else {})}
     path = f"/models/{name}/versions/{version}/stage"
     with connected(context) as client:
-        show_one(client.post(path, json={"stage": stage}), as_json=as_json)
+        show_one(client.post(path, json=body), as_json=as_json)
+
+
+@app.command("rollback")
+@examples("astralytiq model rollback iris_forest")
+def roll_back(context: typer.Context, name: str, as_json: AsJson = False) -> None:
+    """Put the version into production that was there before."""
+    with connected(context) as client:
+        show_one(client.post(f"/models/{name}/rollback"), as_json=as_json)
 
 
 @app.command("export")

@@ -20,7 +20,9 @@ from astralytiq.core.web import (
 
 from . import promoting, service
 from .exporting import ModelFormat, export
-from .schemas import ModelRead, StageChange, VersionRead
+from .models import Model
+from .promoting import Change
+from .schemas import ModelRead, StageChange, StageRead, VersionRead
 
 router = room("/models", "models")
 
@@ -79,12 +81,27 @@ async def change_stage(
     name: str,
     number: Number,
     body: StageChange,
-) -> VersionRead:
-    model = await service.get(session, name)
+) -> StageRead:
+    model = await promoting.hold(session, name)
     refuse_stale(request, model)
-    version = await promoting.change_stage(session, actor, model, number, body.stage)
+    change = await promoting.change_stage(session, actor, model, number, body.stage, body.gate)
+    return shown(response, model, change)
+
+
+@router.post("/{name}/rollback")
+async def roll_back(
+    request: Request, response: Response, session: Session, actor: Writer, name: str
+) -> StageRead:
+    model = await promoting.hold(session, name)
+    refuse_stale(request, model)
+    return shown(response, model, await promoting.roll_back(session, actor, model))
+
+
+def shown(response: Response, model: Model, change: Change) -> StageRead:
     mark(response, model)
-    return service.describe(model, version)
+    version = service.describe(model, change.version)
+    gate = change.judged.read() if change.judged else None
+    return StageRead(**version.model_dump(), gate=gate)
 
 
 @router.get("/{name}/versions/{version}/export", responses=FILE, response_class=Response)

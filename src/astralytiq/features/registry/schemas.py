@@ -1,9 +1,9 @@
 """What the model doors take in and give out."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from astralytiq.core.schemas import Answer, Body
 
@@ -78,5 +78,52 @@ class VersionRead(Answer):
     deployed_at: datetime | None
 
 
+class Gate(Body):
+    """What a version must be to go into production: as good as the champion, or better."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        description="one of the version's metrics; of log_loss, rmse, mae and inertia less is "
+        "better, of all others more",
+        examples=["accuracy"],
+    )
+    min_gain: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="how much better than the version in production; 0: as good will do"
+    )
+    minimum: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        None, description="whatever is in production; for metrics of which more is better"
+    )
+    maximum: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        None, description="the same for errors, of which less is better"
+    )
+    allow_different_data: bool = Field(
+        False, description="also compare figures that were not measured on the same rows"
+    )
+
+
 class StageChange(Body):
     stage: Stage
+    gate: Gate | None = Field(None, description="for the stage production alone")
+
+    @model_validator(mode="after")
+    def guards_production(self) -> Self:
+        if self.gate and self.stage is not Stage.production:
+            raise ValueError("a gate stands before production alone: leave it out")
+        return self
+
+
+class GateRead(Gate, Answer):
+    passed: bool
+    value: float
+    champion: int | None = Field(
+        description="the version in production before; null: there was none"
+    )
+    champion_value: float | None
+    gain: float | None = Field(description="how much better, whichever way better is")
+    same_rows: bool | None = Field(
+        description="whether both were measured on the same rows: else the gain says little"
+    )
+    differences: list[str]
+
+
+class StageRead(VersionRead):
+    gate: GateRead | None = Field(None, description="what the gate found, if there was one")
