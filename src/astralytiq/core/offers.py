@@ -1,5 +1,5 @@
-"""What a room offers to those that may not name it: counts, what happens to its things when a
-project or a person goes, and all that it holds on a person.
+"""What a room offers to those that may not name it: counts, figures of the platform, what happens
+to its things when a project or a person goes, and all that it holds on a person.
 
 A room registers an async function under its own name, in a module that `wiring.load_offers` loads.
 """
@@ -60,7 +60,23 @@ class PersonalData:
     rows_of: RowsOf
 
 
+Measure = Callable[[AsyncSession], Awaitable[float | None]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the platform as it is now, by the name that widgets, rules and scrapers use.
+
+    `measure` is one quick query, and answers None where there is nothing to measure yet.
+    """
+
+    about: str
+    unit: str  # "", "percent", "seconds", "bytes"
+    measure: Measure
+
+
 COUNTS: dict[str, Count] = {}
+FIGURES: dict[str, Figure] = {}
 ON_PROJECT_DELETED: dict[str, OnProjectDeleted] = {}
 PERSONAL_DATA: dict[str, PersonalData] = {}
 ON_ACCOUNT_ERASED: dict[str, OnAccountErased] = {}
@@ -69,6 +85,22 @@ ON_ACCOUNT_ERASED: dict[str, OnAccountErased] = {}
 def counts(name: str) -> Callable[[Count], Count]:
     """Offer numbers by name, `total` and `changed` among them."""
     return registering(COUNTS, name)
+
+
+def figure(name: str, about: str, unit: str = "") -> Callable[[Measure], Measure]:
+    """Offer a figure of the platform, measured anew for each who asks."""
+
+    def register(measure: Measure) -> Measure:
+        if name in FIGURES:
+            raise ValueError(f"Two figures are named {name!r}.")
+        FIGURES[name] = Figure(about, unit, measure)
+        return measure
+
+    return register
+
+
+async def measure_all(session: AsyncSession) -> dict[str, float | None]:
+    return {name: await figure.measure(session) for name, figure in FIGURES.items()}
 
 
 def project_deleted(name: str) -> Callable[[OnProjectDeleted], OnProjectDeleted]:
