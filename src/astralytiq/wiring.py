@@ -44,6 +44,7 @@ def load_jobs() -> None:
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
     from astralytiq.features.predictions import jobs as predictions  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
+    from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 
@@ -73,6 +74,7 @@ def routers() -> tuple[APIRouter, ...]:
     from astralytiq.features.projects.router import router as projects
     from astralytiq.features.registry.router import router as registry
     from astralytiq.features.tasks.router import router as tasks
+    from astralytiq.features.telemetry import router as telemetry
     from astralytiq.features.tracking import router as tracking
     from astralytiq.features.training import router as training
 
@@ -98,6 +100,11 @@ def routers() -> tuple[APIRouter, ...]:
         predictions.predictions,
         tracking.metrics,
         tracking.runs,
+        telemetry.telemetry,
+        telemetry.figures,
+        telemetry.dashboard,
+        telemetry.events,
+        telemetry.devices,
         history.router,
         history.lineage,
         history.datasets,
@@ -108,12 +115,17 @@ def root_routers() -> tuple[APIRouter, ...]:
     """Doors that existing clients know at the root: the same handlers as under /api/v1."""
     from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.monitoring import router as monitoring
+    from astralytiq.features.telemetry import router as telemetry
     from astralytiq.features.tracking import router as tracking
 
     return (
         monitoring.welcome,
         monitoring.router,
         ingestion.served,
+        telemetry.telemetry,
+        telemetry.figures,
+        telemetry.dashboard,
+        telemetry.events,
         tracking.metrics,
         tracking.runs,
     )

@@ -1,11 +1,12 @@
 """Group commit: many callers, few transactions, and each hears of its own item."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Table, select
+from sqlalchemy import Table, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -145,3 +146,50 @@ async def test_writes_of_both_kinds_at_once_lose_nothing(database: Database) -> 
     both = [through(n) if n % 2 else grouped.add(n) for n in range(100, 160)]
     await asyncio.gather(*both)
     assert await stored(database) == list(range(100, 160))
+
+
+async def test_a_heavy_item_takes_the_room_of_many() -> None:
+    groups: list[list[int]] = []
+
+    async def store(weights: Sequence[int]) -> None:
+        groups.append(list(weights))
+
+    grouped = Grouped(store, most=10, weigh=lambda weight: weight)
+    await asyncio.gather(*(grouped.add(weight) for weight in (1, 50, 4, 6, 1, 9)))
+    assert groups == [[1], [50], [4, 6], [1, 9]]
+
+
+async def test_work_of_ones_own_in_one_turn_is_whole_or_nothing(database: Database) -> None:
+    if not database.is_sqlite:
+        await of_postgresql(database)
+        return
+    insert = "INSERT INTO outbox (topic, payload, created_at) VALUES ('t', '{}', '')"
+
+    def twice(connection: sqlite3.Connection) -> int:
+        return connection.execute(insert).rowcount + connection.execute(insert).rowcount
+
+    def and_fail(connection: sqlite3.Connection) -> None:
+        connection.execute(insert)
+        raise Conflict("it is refused")
+
+    assert await direct.in_one_turn(database, twice) == 2
+    with pytest.raises(Conflict):
+        await direct.in_one_turn(database, and_fail)
+    async with database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(OutboxMessage)) == 2
+
+
+async def of_postgresql(database: Database) -> None:
+    insert = "INSERT INTO outbox (topic, payload, created_at) VALUES ('t', '{}', now())"
+
+    async def once(refusal: Conflict | None = None) -> None:
+        async with direct.in_one_transaction(database) as (_, raw):
+            await raw.execute(insert)
+            if refusal:
+                raise refusal
+
+    await once()
+    with pytest.raises(Conflict):
+        await once(Conflict("it is refused"))
+    async with database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(OutboxMessage)) == 1

@@ -67,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
     "compare/{other_id}": Kind.shared,
     "data/{record_id}": Kind.shared,
     "datasets/{dataset_id}": Kind.shared,
+    "devices/{device}": Kind.shared,
     "compare/{other}": Kind.part,
     "models/{name}": Kind.shared,
     "versions/{version}": Kind.part,
@@ -228,6 +229,9 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         record = await session.scalar(select(DataRecord.id).limit(1))
         reject = await session.scalar(select(Reject.id).limit(1))
     await store_version(resources, owner.client)
+    event = {"ear_value": 0.3, "is_drowsy": False, "duration_ms": 0}
+    await made("telemetry", **event)
+    (device,) = (await owner.client.get(f"{API}/devices")).json()
     rows = {"records": [{"length": 1.0, "width": 0}]}
     (session_,) = (await owner.client.get(f"{API}/auth/sessions")).json()
     return {
@@ -246,6 +250,7 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "compare/{other_id}": run["run_id"],
         "data/{record_id}": str(record),
         "compare/{other}": "1",
+        "devices/{device}": str(device["id"]),
         "datasets/{dataset_id}": str((await upload(owner.client)).json()["id"]),
         "models/{name}": "flowers",
         "versions/{version}": "1",

@@ -8,15 +8,20 @@ other writes, so that those wait in line and not on SQLite's lock.
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from astralytiq.core import bulk
 from astralytiq.core.db import Database, unbroken
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -31,48 +36,66 @@ async def store(
     database: Database, rows: Sequence[bulk.Rows], statements: Sequence[Statement] = ()
 ) -> None:
     """Insert `rows` and run `statements`: all or nothing. Raises SQLAlchemy's errors."""
-    write = in_one_turn if database.is_sqlite else in_one_transaction
-    await unbroken(write(database, rows, statements))
-
-
-async def in_one_turn(
-    database: Database, rows: Sequence[bulk.Rows], statements: Sequence[Statement]
-) -> None:
-    every = [*chain.from_iterable(map(inserts, rows)), *statements]
-    async with database.writer.connect() as connection:
-        raw: Any = (await connection.get_raw_connection()).driver_connection
-        # What its thread does for every method of its own; there is no public name for it.
-        await raw._execute(run_all, raw._conn, every)
+    if database.is_sqlite:
+        every = [*chain.from_iterable(map(inserts, rows)), *statements]
+        await unbroken(in_one_turn(database, partial(run_all, every)))
+    else:
+        await unbroken(copy_all(database, rows, statements))
 
 
 def inserts(rows: bulk.Rows) -> list[Statement]:
     return [Statement(sql, values) for sql, values in bulk.inserts_of(rows)]
 
 
-def run_all(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in statements:
-            connection.execute(statement.sql, statement.values)
-        connection.execute("COMMIT")
-    except sqlite3.Error as fault:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        known = IntegrityError if isinstance(fault, sqlite3.IntegrityError) else OperationalError
-        raise known("a group of statements", None, fault) from None
+def run_all(statements: Sequence[Statement], connection: sqlite3.Connection) -> None:
+    for statement in statements:
+        connection.execute(statement.sql, statement.values)
 
 
-async def in_one_transaction(
+async def copy_all(
     database: Database, rows: Sequence[bulk.Rows], statements: Sequence[Statement]
 ) -> None:
+    async with in_one_transaction(database) as (connection, raw):
+        for some in rows:
+            await bulk.copy(connection, some)
+        for statement in statements:
+            await raw.execute(numbered(statement.sql), *statement.values)
+
+
+async def in_one_turn(database: Database, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    """`work` in the thread of SQLite's driver, as one transaction. Run it inside `unbroken`."""
+    async with database.writer.connect() as connection:
+        raw: Any = (await connection.get_raw_connection()).driver_connection
+        # What its thread does for every method of its own; there is no public name for it.
+        result: Result = await raw._execute(committed, raw._conn, work)
+        return result
+
+
+def committed(
+    connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Result]
+) -> Result:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException as fault:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not isinstance(fault, sqlite3.Error):
+            raise
+        known = IntegrityError if isinstance(fault, sqlite3.IntegrityError) else OperationalError
+        raise known("a group of statements", None, fault) from None
+    return result
+
+
+@asynccontextmanager
+async def in_one_transaction(database: Database) -> AsyncIterator[tuple[AsyncConnection, Any]]:
+    """A connection to PostgreSQL and its driver's own. Run it inside `unbroken`."""
     async with database.writer.connect() as connection:
         raw: Any = (await connection.get_raw_connection()).driver_connection
         try:
             async with raw.transaction():
-                for some in rows:
-                    await bulk.copy(connection, some)
-                for statement in statements:
-                    await raw.execute(numbered(statement.sql), *statement.values)
+                yield connection, raw
         except Exception as fault:
             raise worded(fault) from None
 

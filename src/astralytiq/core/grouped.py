@@ -7,6 +7,7 @@ durable.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate, takewhile
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import IntegrityError
@@ -23,12 +24,16 @@ End = asyncio.Future[None]
 class Grouped(Generic[Item]):
     """Stores items of many callers, together, in the order in which they came.
 
-    `store` puts some into one transaction, and all of them or none.
+    `store` puts some into one transaction, and all of them or none. A group weighs `most` at most,
+    where each item weighs one unless `weigh` knows better; a heavier item is a group of its own.
     """
 
-    def __init__(self, store: Store[Item], most: int = MOST) -> None:
+    def __init__(
+        self, store: Store[Item], most: int = MOST, weigh: Callable[[Item], int] = lambda _: 1
+    ) -> None:
         self._store = store
         self._most = most
+        self._weigh = weigh
         self._waiting: list[tuple[Item, End]] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -51,7 +56,8 @@ class Grouped(Generic[Item]):
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                fit = self._how_many_fit()
+                group, self._waiting = self._waiting[:fit], self._waiting[fit:]
                 await self._write(group)
         except BaseException:  # Stopped in the middle: nobody is left to tell those who wait.
             for _, end in self._waiting:
@@ -60,6 +66,10 @@ class Grouped(Generic[Item]):
             raise
         finally:
             self._writing = None
+
+    def _how_many_fit(self) -> int:
+        weights = accumulate(self._weigh(item) for item, _ in self._waiting)
+        return max(1, sum(1 for _ in takewhile(lambda weight: weight <= self._most, weights)))
 
     async def _write(self, group: list[tuple[Item, End]]) -> None:
         try:
