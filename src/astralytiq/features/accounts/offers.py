@@ -1,14 +1,15 @@
 """What the accounts room holds on a person, and what goes with an account."""
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, CursorResult, delete, select
+from sqlalchemy import Column, CursorResult, delete, func, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import idempotency
-from astralytiq.core.db import Base
+from astralytiq.core.db import Base, utc_now
 from astralytiq.core.idempotency import IdempotencyKey
-from astralytiq.core.offers import Erasure, Rows, account_erased, personal_data, streamed
+from astralytiq.core.offers import Erasure, Rows, account_erased, figure, personal_data, streamed
 
 from .models import ApiKey, User, UserSession
 
@@ -75,3 +76,18 @@ def owner_columns() -> list[Column[Any]]:
     keys = (key for table in Base.metadata.sorted_tables for key in table.foreign_keys)
     mine = (key for key in keys if key.column is User.__table__.c.id)
     return [key.parent for key in mine if key.ondelete == "CASCADE"]
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+DAY = timedelta(days=1)
+
+
+@figure("users_active", "accounts that signed in or used a key within the last day")
+async def active(session: AsyncSession) -> float | None:
+    since = utc_now() - DAY
+    signed_in = select(UserSession.user_id).where(UserSession.last_seen_at >= since)
+    by_key = select(ApiKey.user_id).where(ApiKey.last_used_at >= since)
+    return await session.scalar(
+        select(func.count()).select_from(union(signed_in, by_key).subquery())
+    )

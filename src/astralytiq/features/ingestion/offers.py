@@ -3,13 +3,17 @@
 Records and payloads are what sources sent: their authors are no accounts of ours.
 """
 
-from sqlalchemy import select
+from datetime import timedelta
+
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.offers import Rows, columns_of, personal_data, streamed
+from astralytiq.core.db import utc_now
+from astralytiq.core.offers import Rows, columns_of, figure, personal_data, streamed
 from astralytiq.core.secrets import Secret
 
-from .models import Source
+from . import service
+from .models import Reject, RejectStatus, Run, RunStatus, Source
 
 
 @personal_data("sources", "Sources that you registered; secrets stand in them by reference only.")
@@ -22,3 +26,35 @@ def sources(session: AsyncSession, user_id: int) -> Rows:
 def secrets(session: AsyncSession, user_id: int) -> Rows:
     query = select(*columns_of(Secret, "sealed", "key_id")).where(Secret.owner_id == user_id)
     return streamed(session, query.order_by(Secret.id))
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+DAY = timedelta(days=1)
+
+
+@figure("records", "records that sources have brought")
+async def total(session: AsyncSession) -> float | None:
+    return await service.count_records(session, None)
+
+
+@figure("runs_succeeded", "ingestion runs of the last day that succeeded")
+async def succeeded(session: AsyncSession) -> float | None:
+    return await runs_of(session, RunStatus.success)
+
+
+@figure("runs_failed", "ingestion runs of the last day that failed")
+async def failed(session: AsyncSession) -> float | None:
+    return await runs_of(session, RunStatus.failed)
+
+
+async def runs_of(session: AsyncSession, status: RunStatus) -> float | None:
+    recent = Run.start_time >= utc_now() - DAY
+    query = select(func.count(Run.run_id)).where(Run.status == status, recent)
+    return await session.scalar(query)
+
+
+@figure("rejects_open", "records that were rejected and not settled")
+async def rejects(session: AsyncSession) -> float | None:
+    query = select(func.count(Reject.id)).where(Reject.status == RejectStatus.open)
+    return await session.scalar(query)

@@ -1,17 +1,20 @@
 """What the job room holds on a person, and how jobs forget who asked for them."""
 
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, or_, select, update
+from sqlalchemy import Select, Text, and_, cast, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.jobs import Job
+from astralytiq.core.db import utc_now
+from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.logging import redact
 from astralytiq.core.offers import (
     Erasure,
     Rows,
     account_erased,
     columns_of,
+    figure,
     personal_data,
     streamed,
 )
@@ -54,3 +57,36 @@ def without_address(value: Any, erasure: Erasure) -> Any:
     if isinstance(value, dict):
         return {name: without_address(item, erasure) for name, item in value.items()}
     return [without_address(item, erasure) for item in value] if isinstance(value, list) else value
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+DAY = timedelta(days=1)
+
+
+@figure("jobs_queued", "background jobs that wait")
+async def queued(session: AsyncSession) -> float | None:
+    return await session.scalar(of_status(JobStatus.queued))
+
+
+@figure("jobs_running", "background jobs under way")
+async def running(session: AsyncSession) -> float | None:
+    return await session.scalar(of_status(JobStatus.running))
+
+
+@figure("jobs_failed", "background jobs that failed within the last day")
+async def failed(session: AsyncSession) -> float | None:
+    recent = Job.finished_at >= utc_now() - DAY
+    return await session.scalar(of_status(JobStatus.failed).where(recent))
+
+
+def of_status(status: JobStatus) -> Select[int]:
+    return select(func.count(Job.id)).where(Job.status == status)
+
+
+@figure("queue_age", "how long the oldest job that is due has waited", "seconds")
+async def queue_age(session: AsyncSession) -> float | None:
+    now = utc_now()
+    query = select(func.min(Job.run_at)).where(Job.status == JobStatus.queued, Job.run_at <= now)
+    oldest = await session.scalar(query)
+    return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0

@@ -5,9 +5,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.offers import Rows, Scope, columns_of, counts, personal_data, streamed
+from astralytiq.core.offers import (
+    Rows,
+    Scope,
+    columns_of,
+    counts,
+    figure,
+    personal_data,
+    streamed,
+)
 
-from .models import Model, ModelVersion
+from .models import Model, ModelVersion, Stage
 
 
 @counts("models")
@@ -31,3 +39,25 @@ def versions(session: AsyncSession, user_id: int) -> Rows:
         ModelVersion.created_by == user_id
     )
     return streamed(session, query.order_by(ModelVersion.id))
+
+
+# Figures ----------------------------------------------------------------------------------------
+
+
+@figure("models", "models that there are")
+async def total(session: AsyncSession) -> float | None:
+    return await session.scalar(select(func.count(Model.id)))
+
+
+@figure("models_in_production", "models with a version in production")
+async def in_production(session: AsyncSession) -> float | None:
+    query = select(func.count(ModelVersion.id))
+    return await session.scalar(query.where(ModelVersion.stage == Stage.production))
+
+
+@figure("model_accuracy", "mean held-out accuracy of the classifiers in production, 0 to 1")
+async def accuracy(session: AsyncSession) -> float | None:
+    query = select(ModelVersion.metrics).where(ModelVersion.stage == Stage.production)
+    every = [metrics.get("accuracy") for metrics in await session.scalars(query)]
+    known = [float(one) for one in every if one is not None]
+    return sum(known) / len(known) if known else None
