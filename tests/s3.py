@@ -83,7 +83,7 @@ class Guarded:
         status, body = found
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-        return [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def fault(self, environ: Environ) -> Answer:
         if f"Credential={KEY_ID}/" not in environ.get("HTTP_AUTHORIZATION", ""):

@@ -39,6 +39,11 @@ def prepare(settings: Settings) -> None:
         ) from None
 
 
+async def prepare_storage(resources: Resources) -> None:
+    """What only a person can mend is better told at the start than by the first upload."""
+    await asyncio.to_thread(resources.storage.prepare)
+
+
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
     """Be the only server on this home, and leave a process id for whoever wants to stop us."""

@@ -63,7 +63,7 @@ def serve_embedded(settings: Settings, *, demo: bool = False, empty: bool = Fals
         companions = [scheduler.run_forever, keep_workers]
         if demo and not empty:
             companions.append(partial(load_demo, welcome=welcome))
-        run(settings, [setup], companions, welcome.line)
+        run(settings, [home.prepare_storage, setup], companions, welcome.line)
 
 
 def serve_api(settings: Settings) -> None:
@@ -72,7 +72,7 @@ def serve_api(settings: Settings) -> None:
     home.prepare(settings)
     welcome = onboarding.Welcome(settings)
     setup = partial(onboarding.set_up, welcome=welcome, demo=False, empty=True)
-    run(settings, [setup], [], welcome.line)
+    run(settings, [home.prepare_storage, setup], [], welcome.line)
 
 
 async def load_demo(resources: Resources, welcome: onboarding.Welcome) -> None:

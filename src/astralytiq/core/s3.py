@@ -33,7 +33,7 @@ PART = 8 << 20  # bytes of one call
 AT_ONCE = 4
 MOST_PARTS = 10_000  # of an object, by the protocol
 CONNECT_SECONDS, READ_SECONDS = 5, 20
-CALL_SECONDS, PART_SECONDS = 25, 90  # whatever happens: a slow trickle ends too
+CHECK_SECONDS, CALL_SECONDS, PART_SECONDS = 3, 25, 90  # whatever happens: a slow trickle ends too
 PAUSES = (0.2, 1.0, 3.0)  # before the second, third and fourth attempt
 REST_SECONDS = 5.0  # so long after it did not answer, it is not asked: others would wait as well
 ABANDONED = timedelta(days=1)
@@ -45,7 +45,7 @@ class Trouble(StrEnum):
     away = "does not answer: check S3_ENDPOINT_URL and the network"
     denied = "refuses us: check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what they may do"
     unsigned = "needs credentials: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
-    no_bucket = "has no such bucket: create it, or correct its name and S3_REGION"
+    no_bucket = "is not there: create the bucket, or correct its name and S3_REGION"
     no_object = "has no such object"
     full = "has no room left: free some space, or raise the quota of the bucket"
     changed = "has another version of the object by now"
@@ -109,12 +109,19 @@ class S3:
 
     # Calls ----------------------------------------------------------------------------------------
 
-    def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+    def call(
+        self,
+        operation: str,
+        *,
+        seconds: float = CALL_SECONDS,
+        pauses: Sequence[float] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
         async def work(client: Any) -> dict[str, Any]:
             answer: dict[str, Any] = await getattr(client, operation)(**arguments)
             return answer
 
-        found: dict[str, Any] = self._run(lambda: self._tried(work, CALL_SECONDS))
+        found: dict[str, Any] = self._run(lambda: self._tried(work, seconds, pauses))
         return found
 
     def _run(self, work: Callable[[], Awaitable[Result]]) -> Any:
@@ -129,8 +136,13 @@ class S3:
                 self._system = opened(self._settings)
             return self._system
 
-    async def _tried(self, work: Callable[[Any], Awaitable[Result]], seconds: float) -> Result:
-        for pause in (*PAUSES, None):
+    async def _tried(
+        self,
+        work: Callable[[Any], Awaitable[Result]],
+        seconds: float,
+        pauses: Sequence[float] | None = None,
+    ) -> Result:
+        for pause in (*(PAUSES if pauses is None else pauses), None):
             if time.monotonic() < self._rests_until:
                 raise S3Error(Trouble.away, "a call just before failed")
             try:
@@ -157,8 +169,9 @@ class S3:
     # Reading --------------------------------------------------------------------------------------
 
     def check(self, bucket: str) -> None:
+        """Quickly: raises what keeps us from the bucket."""
         try:
-            self.call("head_bucket", Bucket=bucket)
+            self.call("head_bucket", seconds=CHECK_SECONDS, pauses=(), Bucket=bucket)
         except S3Error as error:
             if error.trouble is Trouble.no_object:
                 raise S3Error(Trouble.no_bucket, error.code) from None
@@ -192,7 +205,7 @@ class S3:
 
     def upload(self, bucket: str, key: str, file: BinaryIO, size: int, sha256: str) -> None:
         """The whole of `file` or nothing."""
-        arguments = {"Bucket": bucket, "Key": key}
+        arguments: dict[str, Any] = {"Bucket": bucket, "Key": key}
         described = {**arguments, "Metadata": {"sha256": sha256}}
         if size <= PART:
             body = file.read()

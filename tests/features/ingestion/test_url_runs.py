@@ -240,7 +240,7 @@ async def test_what_the_server_cannot_give_fails_the_run_with_words(
         ({"path": "a.csv", "url": "https://example.org/a.csv"}, "give a path or a url"),
         ({"path": "a.csv", "headers": {"Accept": "text/csv"}}, "need a url"),
         ({"url": "https://example.org/a.csv?api_key=1"}, "looks like a secret"),
-        ({"path": "s3://bucket/a.csv"}, "Paths that begin with s3:// are not read"),
+        ({"path": "gs://bucket/a.csv"}, "Paths that begin with gs:// are not read"),
     ],
 )
 async def test_a_source_names_one_place_that_can_be_read(

@@ -20,7 +20,7 @@ OUR_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encod
 OUR_HEADERS |= {"if-none-match", "if-modified-since"}
 SECRET_PARAMS = re.compile(r"pass(word|wd)|secret|token$|api_?key|^key$", re.IGNORECASE)
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-PREFIX = "astralytiq_"
+OURS = ("astralytiq_", "aws_")  # The second are what object storage signs its calls with.
 KEPT = "secret:"  # what the platform keeps itself
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 CURSOR = "{cursor}"  # in a request of an API: the bookmark
@@ -62,7 +62,8 @@ def secret_reference(reference: str) -> str:
     found = re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", reference)
     if found is None:
         raise ValueError("give a reference, 'env:NAME' or 'secret:NAME', never the secret itself")
-    if found[1].lower().startswith(PREFIX) or found[1].lower() in Settings.model_fields:
+    name = found[1].lower()
+    if name.startswith(OURS) or name in Settings.model_fields:
         raise ValueError("this variable is a setting of the platform: use one of its own")
     return reference
 

@@ -1,9 +1,10 @@
-"""Brings a source's file from its server into the home, to be read there like any other.
+"""Brings a source's file from its server or bucket into the home, to be read like any other.
 
 Reading files is quick because it needs no waiting, and resumes by rows: a stream could do neither.
 The file is named by its content, so that a run goes on in it only if the server still has the same.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from astralytiq.core.downloads import Download
 from astralytiq.core.http import Request
 from astralytiq.core.settings import Settings
 
+from . import objects
 from .batches import Position
 from .calls import Calls
 from .files import SourceFile
@@ -34,11 +36,11 @@ async def downloaded(
     calls: Calls,
     beginning: int = 0,
 ) -> AsyncIterator[SourceFile | None]:
-    """The file behind the source's address, while it is needed; None for a source with a path.
+    """The file behind the source's address, while it is needed; None for one below a folder.
 
     Also None if it has not changed since the last run: then `calls.unchanged` says so.
     """
-    if source.url is None:
+    if source.url is None and not objects.is_object(source.path):
         yield None
         return
     folder = settings.home / FOLDER
@@ -46,7 +48,12 @@ async def downloaded(
     remove_left(folder)
     path = folder / new_id()
     try:
-        yield await fetch(settings, source, source.url, path, position, calls, beginning)
+        if source.url is None:
+            yield await asyncio.to_thread(
+                objects.fetch, settings, source.path or "", path, position, calls, beginning
+            )
+        else:
+            yield await fetch(settings, source, source.url, path, position, calls, beginning)
     finally:
         path.unlink(missing_ok=True)
 

@@ -36,8 +36,8 @@ def refuse_outside(path: str, roots: Sequence[Path]) -> None:
     if "://" in path:
         scheme = path.split("://")[0]
         raise Invalid(
-            f"Paths that begin with {scheme}:// are not read: give a url that begins with "
-            "https://, or put the file below one of SOURCE_ROOTS."
+            f"Paths that begin with {scheme}:// are not read: write s3://bucket/key, give a url "
+            "that begins with https://, or put the file below one of SOURCE_ROOTS."
         )
     if "\x00" in path or ".." in PurePath(path).parts or path.startswith("~"):
         raise Invalid(OUTSIDE.format(path=path))

@@ -155,12 +155,16 @@ class AnySource(Body):
 
 
 class CsvSource(AnySource):
-    """Files below SOURCE_ROOTS, or one that a web server has."""
+    """Files below SOURCE_ROOTS, or one that a web server or a bucket has."""
 
     kind: Literal["csv"]
     path: Annotated[
         str | None,
-        Field(min_length=1, max_length=1000, description="a file or glob below SOURCE_ROOTS"),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="a file or glob below SOURCE_ROOTS, or s3://bucket/key",
+        ),
     ] = None
     url: Annotated[Url | None, Field(description="of a file, in place of a path")] = None
     headers: Headers = Field(default_factory=dict)

@@ -15,7 +15,7 @@ from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 
-from . import events, files, indexing, secrets, tracing
+from . import events, files, indexing, objects, secrets, tracing
 from .models import RecordCount, Run, RunStatus, Source, SourceKind
 from .read_api import refuse_unlisted
 from .schemas import ApiSource, CsvSource, RssSource, SourceChange, source_spec
@@ -49,7 +49,9 @@ async def shown(session: AsyncSession, *sources: Source) -> list[dict[str, Any]]
 
 def refuse_unsafe(settings: Settings, spec: Spec) -> None:
     """What this installation does not let a source read. The run checks it once more."""
-    if isinstance(spec, CsvSource) and spec.path:
+    if isinstance(spec, CsvSource) and spec.path and objects.is_object(spec.path):
+        objects.allowed(settings, spec.path)
+    elif isinstance(spec, CsvSource) and spec.path:
         files.refuse_outside(spec.path, settings.readable_roots)
     else:
         refuse_unlisted(settings, spec.auth)

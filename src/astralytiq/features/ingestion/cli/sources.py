@@ -55,7 +55,9 @@ def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> N
 def add_source(
     context: typer.Context,
     name: str,
-    csv: Annotated[str, typer.Option(help="A file or glob below SOURCE_ROOTS; or a URL.")] = "",
+    csv: Annotated[
+        str, typer.Option(help="A file or glob below SOURCE_ROOTS, s3://bucket/key, or a URL.")
+    ] = "",
     api: Annotated[str, typer.Option(help="The address of a JSON API.")] = "",
     rss: Annotated[str, typer.Option(help="The address of a feed.")] = "",
     key: Annotated[list[str] | None, typer.Option(help="A field of the primary key.")] = None,
