@@ -42,6 +42,7 @@ def load_jobs() -> None:
     from astralytiq.features.accounts import jobs as accounts  # noqa: F401
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
+    from astralytiq.features.predictions import counting_jobs as predicted  # noqa: F401
     from astralytiq.features.predictions import jobs as predictions  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401

@@ -84,6 +84,8 @@ TEAMS = {
     ("post", f"{API}/models/{{name}}/predict-batch"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/reproduce"),
 }
+# What the team does at a shared thing with what is its own: of somebody else's it is told nothing.
+THEIR_OWN = {("post", f"{API}/models/{{name}}/outcomes")}
 ABSENT = {"integer": "987654", "string": "absent"}
 # Bodies that get past the schema where an empty one does not.
 BODIES: Mapping[tuple[str, str], Any] = {
@@ -92,6 +94,10 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("put", f"{API}/datasets/{{dataset_id}}/rules"): {"rules": []},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/stage"): {"stage": "production"},
     ("post", f"{API}/models/{{name}}/predict"): {"records": [{"length": 1.0, "width": 0}]},
+    ("post", f"{API}/models/{{name}}/outcomes"): {
+        "outcomes": [{"prediction_id": "absent", "outcome": "setosa"}]
+    },
+    ("post", f"{API}/predictions/{{prediction_id}}/outcome"): {"outcome": "setosa"},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"): {
         "records": [{"length": 1.0, "width": 0}]
     },

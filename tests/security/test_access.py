@@ -15,7 +15,7 @@ from tests.factories import make_client, signed_in
 from tests.features.projects.factories import enter
 
 from .factories import KEYS
-from .routes import KINDS, OWN, TEAMS, Kind, Operation, operations, things_of
+from .routes import KINDS, OWN, TEAMS, THEIR_OWN, Kind, Operation, operations, things_of
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +163,8 @@ def expected(door: Operation) -> tuple[int, ...]:
         return (404,)
     if door.kind is Kind.admins:
         return (403,)
+    if door.key in THEIR_OWN:
+        return (422,)
     if door.key in TEAMS:
         return (200, 202, 409)  # 409: promoted to nothing yet, or running already
     return (200,) if door.is_safe else (403,)

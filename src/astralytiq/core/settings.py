@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     telemetry_critical_seconds: float = Field(10, gt=0)
 
     run_events_days: float = Field(90, gt=0)
+    predictions_retention_days: int = Field(0, ge=0)  # 0: they are kept
+    watch_psi: float = Field(0.1, gt=0)
+    drift_psi: float = Field(0.25, gt=0)
+    watch_quality_drop: float = Field(0.05, gt=0, le=1)
+    drift_quality_drop: float = Field(0.1, gt=0, le=1)
+    watch_least_rows: int = Field(100, ge=1)
     event_streams: int = Field(20, ge=1)
     job_lease_seconds: float = Field(60, gt=0)
     body_limit_mb: int = Field(10, ge=1)

@@ -1,7 +1,8 @@
 """Commands for predictions."""
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,11 @@ from astralytiq.terminal import (
     group,
     show_one,
 )
+
+from . import outcome_files
+
+if TYPE_CHECKING:
+    from astralytiq.client import Client
 
 app = group("predict", "Ask a model, and walk a prediction back to its source.")
 
@@ -78,3 +84,49 @@ def trace(context: typer.Context, prediction_id: str, as_json: AsJson = False) -
     """Walk a prediction back: model version, training, data set version, source and runs."""
     with connected(context) as client:
         show_one(client.get(f"/predictions/{prediction_id}/trace"), as_json=as_json)
+
+
+@app.command("outcome")
+@examples(
+    """
+    astralytiq predict outcome 01a1f8a6-bdd9-75f1-add1-f955d2c53c90 virginica
+    astralytiq predict outcome --file outcomes.csv --model iris_forest
+    """
+)
+def tell_outcome(
+    context: typer.Context,
+    prediction_id: Annotated[str, typer.Argument(help="of a prediction")] = "",
+    outcome: Annotated[
+        str, typer.Argument(help="Its label, or JSON: 3.5, true, a list with one for each row.")
+    ] = "",
+    file: Annotated[
+        Path | None, typer.Option(help="CSV: prediction_id, outcome and, if wanted, row.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="whose predictions the file names")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Tell what was true in the end: of one prediction, or of those that a file names."""
+    if (file is None) == (not outcome) or (file and (prediction_id or not model)):
+        fail("give ID and OUTCOME, or --file and --model", BAD_INPUT)
+    with connected(context) as client:
+        if file:
+            show_one(told_by_file(client, model, file), as_json=as_json)
+            return
+        classes = client.get(f"/predictions/{prediction_id}")["outputs"]["classes"]
+        told = outcome_files.meant(outcome, classes)
+        body = {"outcomes" if isinstance(told, list) else "outcome": told}
+        show_one(client.post(f"/predictions/{prediction_id}/outcome", json=body), as_json=as_json)
+
+
+def told_by_file(client: "Client", model: str, file: Path) -> dict[str, Any]:
+    newest = client.get(f"/models/{model}")["version"]
+    classes = client.get(f"/models/{model}/versions/{newest}")["classes"]
+    try:
+        outcomes = list(outcome_files.read(file, classes))
+    except (OSError, ValueError) as error:
+        fail(f"{file}: {error}", BAD_INPUT)
+    stored: dict[str, Any] = {"model": model, "new": 0, "replaced": 0, "unchanged": 0}
+    for part in outcome_files.parts(outcomes):
+        found = client.post(f"/models/{model}/outcomes", json={"outcomes": part})
+        stored |= {name: stored[name] + found[name] for name in ("new", "replaced", "unchanged")}
+    return stored

@@ -1,7 +1,7 @@
 """Keeps what was answered: many requests in one transaction, past the ORM."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import partial
@@ -11,14 +11,16 @@ from typing import Any, cast
 from sqlalchemy import Table
 
 from astralytiq.core import bulk, direct
-from astralytiq.core.db import Database
 from astralytiq.core.grouped import Grouped
 from astralytiq.core.resources import Resources
 from astralytiq.features.registry import serving
 
-from .models import Prediction
+from .asking_to_count import CountingAsked
+from .models import Prediction, Uncounted
 
 TABLE = cast(Table, Prediction.__table__)
+UNCOUNTED = cast(Table, Uncounted.__table__)
+MOST_ROWS = 10_000  # of a group that is counted at once; a single prediction may have as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,19 @@ COLUMNS = [field.name for field in fields(Recorded)]
 
 
 def recorder(resources: Resources) -> Grouped[Recorded]:
-    return resources.own(
-        "predictions.recorder", lambda house: Grouped(partial(keep, house.database))
-    )
+    return resources.own("predictions.recorder", recorder_of)
 
 
-async def keep(database: Database, recorded: Sequence[Recorded]) -> None:
+def recorder_of(house: Resources) -> Grouped[Recorded]:
+    asked = house.own("predictions.counting", CountingAsked)
+    return Grouped(partial(keep, house, asked))
+
+
+async def keep(house: Resources, asked: CountingAsked, recorded: Sequence[Recorded]) -> None:
+    database = house.database
     columns = {name: list(map(attrgetter(name), recorded)) for name in COLUMNS}
     rows = bulk.rows_of(TABLE, columns, for_sqlite=database.is_sqlite)
+    groups = bulk.rows_of(UNCOUNTED, uncounted(recorded), for_sqlite=database.is_sqlite)
     times: defaultdict[int, list[float]] = defaultdict(list)
     for one in recorded:
         times[one.model_version_id].append(one.latency_ms)
@@ -56,4 +63,27 @@ async def keep(database: Database, recorded: Sequence[Recorded]) -> None:
         serving.counted(version_id, len(spent), sum(spent))
         for version_id, spent in sorted(times.items())
     ]
-    await direct.store(database, [rows], counts)
+    await direct.store(database, [rows, groups], counts)
+    asked.soon()
+
+
+def uncounted(recorded: Sequence[Recorded]) -> dict[str, list[Any]]:
+    """Rows of `Uncounted`: mostly one, more where so many would not fit into memory at once."""
+    groups = list(parted(recorded))
+    return {
+        "ids": [",".join(one.id for one in group) for group in groups],
+        "rows": [sum(one.rows for one in group) for group in groups],
+    }
+
+
+def parted(recorded: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+    if sum(one.rows for one in recorded) <= MOST_ROWS:
+        yield recorded
+        return
+    group: list[Recorded] = []
+    for one in recorded:
+        if group and sum(other.rows for other in group) + one.rows > MOST_ROWS:
+            yield group
+            group = []
+        group.append(one)
+    yield group

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from astralytiq.core.schemas import Answer, Body
 
+from .schemas_outcomes import OutcomeRead
+
 FORMS = ("records", "instances", "dataframe_split")
 
 
@@ -54,6 +56,7 @@ class PredictionRead(Answer):
     latency_ms: float
     actor_id: int | None
     created_at: datetime
+    outcomes: list[OutcomeRead] = Field([], description="what was true of its rows, where told")
 
 
 class TracedModel(Answer):

@@ -115,7 +115,11 @@ async def get(session: AsyncSession, actor: Actor, prediction_id: str) -> Predic
     """Somebody else's prediction is not found: that it exists stays private."""
     # PostgreSQL refuses a NUL, which no id has.
     found = await session.get(Prediction, prediction_id) if prediction_id.isprintable() else None
-    owns = found and found.actor_id is not None and found.actor_id == actor.id
-    if found is None or not (owns or actor.is_admin):
+    if found is None or not may_see(actor, found.actor_id):
         raise NotFound(f"There is no prediction {prediction_id!r}.")
     return found
+
+
+def may_see(actor: Actor, asked_by: int | None) -> bool:
+    """Who asked for a prediction, and admins."""
+    return actor.is_admin or (asked_by is not None and asked_by == actor.id)

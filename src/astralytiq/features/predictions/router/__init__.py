@@ -1,6 +1,6 @@
 """HTTP doors of the predictions room."""
 
-from .asking import predictions
 from .batches import models
+from .outcomes import predictions
 
 __all__ = ["models", "predictions"]

@@ -5,8 +5,7 @@ from typing import Annotated
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, Session, charged_to, needs, room
-from astralytiq.features.predictions import service, tracing
-from astralytiq.features.predictions.models import Prediction
+from astralytiq.features.predictions import outcomes, service, tracing
 from astralytiq.features.predictions.schemas import (
     PredictAnswer,
     PredictionRead,
@@ -35,9 +34,9 @@ async def predict_with_version(
     return await service.predict(house, actor, name, version, body)
 
 
-@predictions.get("/{prediction_id}", response_model=PredictionRead)
-async def read_prediction(session: Session, actor: Reader, prediction_id: str) -> Prediction:
-    return await service.get(session, actor, prediction_id)
+@predictions.get("/{prediction_id}")
+async def read_prediction(session: Session, actor: Reader, prediction_id: str) -> PredictionRead:
+    return await outcomes.described(session, await service.get(session, actor, prediction_id))
 
 
 @predictions.get("/{prediction_id}/trace")
