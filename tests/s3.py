@@ -108,7 +108,10 @@ def s3_server() -> Iterator[S3Server]:
         MotoRequestHandler,
         create_backend_app,
     )
+    from moto.s3 import models  # noqa: PLC0415
     from werkzeug.serving import make_server  # noqa: PLC0415
+
+    models.S3_UPLOAD_PART_MIN_SIZE = 1  # type: ignore[attr-defined]
 
     logging.getLogger("werkzeug").setLevel("ERROR")
     guarded = Guarded(DomainDispatcherApplication(create_backend_app))

@@ -1,17 +1,32 @@
 """Storage: keys that stay inside, files that appear whole, and the same in both forms."""
 
 import hashlib
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from astralytiq.core.errors import Conflict, NotFound
-from astralytiq.core.object_storage import ObjectStorage
+from astralytiq.core import s3 as calls
+from astralytiq.core.errors import AppError, Conflict, NotFound, StorageFull, Unavailable
+from astralytiq.core.object_cache import LEFT_SECONDS, ObjectCache
+from astralytiq.core.object_storage import CACHE, ObjectStorage
 from astralytiq.core.resources import storage_of
-from astralytiq.core.settings import Settings
+from astralytiq.core.settings import Settings, UnsafeSettings
 from astralytiq.core.storage import Damaged, FolderStorage, Storage, discard, writing_aside
-from tests.s3 import S3Server
+from tests.s3 import Answer, Environ, S3Server, refusal
+
+PART = 64 << 10
+LONG = os.urandom(5 * PART // 2)  # three parts
+NAME = "platform/a.bin"  # of the object behind the key a.bin
 
 
 @pytest.fixture
@@ -20,10 +35,19 @@ def bucket(s3: S3Server) -> str:
 
 
 @pytest.fixture
-def objects(s3: S3Server, bucket: str, tmp_path: Path) -> Iterator[ObjectStorage]:
+def objects(
+    s3: S3Server, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ObjectStorage]:
+    monkeypatch.setattr(calls, "PART", PART)
     storage = ObjectStorage(s3.settings(tmp_path, bucket))
     yield storage
     storage.close()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(calls, "REST_SECONDS", 0.0)
 
 
 # Whatever the form --------------------------------------------------------------------------------
@@ -136,3 +160,339 @@ def test_the_url_chooses_the_form(tmp_path: Path, s3: S3Server) -> None:
         settings = Settings(_env_file=None, astralytiq_home=tmp_path, storage_url=url)
         assert isinstance(storage_of(settings), FolderStorage)
     assert isinstance(storage_of(s3.settings(tmp_path, "some-bucket")), ObjectStorage)
+
+
+def test_without_the_extra_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astralytiq.core.settings.find_spec", lambda name: None)
+    with pytest.raises(UnsafeSettings, match=r"pip install 'astralytiq\[s3\]'"):
+        Settings(_env_file=None, storage_url="s3://some-bucket").checked()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"storage_url": "gs://bucket"}, "STORAGE_URL must be a folder"),
+        ({"storage_url": "s3://"}, "STORAGE_URL must read s3://bucket"),
+        ({"storage_url": "s3://bucket/../x y"}, "STORAGE_URL must read s3://bucket"),
+        ({"s3_endpoint_url": "http://key:secret@host"}, "S3_ENDPOINT_URL must read"),
+        ({"s3_endpoint_url": "host:9000"}, "S3_ENDPOINT_URL must read"),
+        ({"s3_access_key_id": "a"}, "must be set together"),
+        ({"storage_url": "s3://own", "source_buckets": ("own/in",)}, "must not list own"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnsafeSettings, match=words):
+        Settings(_env_file=None, **given).checked()
+
+
+# The operator's mistakes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"s3_secret_access_key": "hush", "s3_access_key_id": "stranger"}, "S3_ACCESS_KEY_ID"),
+        ({"storage_url": "s3://never-made"}, "create the bucket"),
+    ],
+)
+def test_what_a_person_must_mend_is_told_at_the_start(
+    s3: S3Server,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    given: dict[str, str],
+    words: str,
+) -> None:
+    storage = ObjectStorage(s3.settings(tmp_path, "some-bucket", **given))
+    with pytest.raises(AppError, match=words) as refusal:
+        storage.prepare()
+    assert words in storage.fault()
+    with pytest.raises(Unavailable, match=words):
+        storage.put("a.bin", b"content")
+    with pytest.raises(Unavailable, match=words):
+        storage.get("a.bin")
+    assert "hush" not in f"{refusal.value}{caplog.text}"
+
+
+def test_a_server_that_is_away_does_not_keep_us_from_starting(
+    s3: S3Server, tmp_path: Path, unhurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = s3.settings(tmp_path, "some-bucket", s3_endpoint_url="http://127.0.0.1:9")
+    storage = ObjectStorage(settings)
+    storage.prepare()
+    assert "does not answer" in caplog.text
+    assert "S3_ENDPOINT_URL" in storage.fault()
+
+
+# Faults on the way --------------------------------------------------------------------------------
+
+
+class Times:
+    """A fault of the first `count` requests of a kind."""
+
+    def __init__(self, count: int, method: str, answer: Answer, seconds: float = 0.0) -> None:
+        self.count, self.method, self.answer, self.seconds = count, method, answer, seconds
+
+    def __call__(self, environ: Environ) -> Answer:
+        if environ["REQUEST_METHOD"] != self.method or self.count <= 0:
+            return None
+        self.count -= 1
+        time.sleep(self.seconds)
+        return self.answer
+
+
+BUSY = refusal("503 Service Unavailable", "SlowDown")
+SHORT = ("206 Partial Content", b"short")
+
+
+@pytest.mark.parametrize("fault", [BUSY, refusal("500 Internal", "InternalError"), SHORT])
+def test_passing_faults_are_passed_over(
+    s3: S3Server, objects: ObjectStorage, unhurried: None, fault: Answer
+) -> None:
+    with s3.failing(Times(1, "PUT", BUSY)):
+        objects.put("a.bin", LONG)
+    objects._cache.forget(NAME)
+    with s3.failing(Times(3, "GET", fault)):
+        assert objects.get("a.bin") == LONG
+
+
+def test_an_outage_is_told_and_then_the_server_is_left_alone_for_a_while(
+    s3: S3Server, objects: ObjectStorage, unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3.failing(Times(99, "PUT", BUSY)):
+        with pytest.raises(Unavailable, match="S3_ENDPOINT_URL"):
+            objects.put("a.bin", b"content")
+        monkeypatch.setattr(calls, "REST_SECONDS", 60.0)
+        with pytest.raises(Unavailable):
+            objects.put("b.bin", b"content")
+    s3.asked.clear()
+    with pytest.raises(Unavailable):
+        objects.exists("a.bin")
+    assert s3.asked == []
+
+
+def test_a_call_has_an_end(
+    s3: S3Server, objects: ObjectStorage, unhurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects.exists("a.bin")
+    monkeypatch.setattr(calls, "PAUSES", ())
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "CHECK_SECONDS", 0.05)
+    with s3.failing(Times(2, "HEAD", None, seconds=0.3)):
+        with pytest.raises(Unavailable):
+            objects.exists("a.bin")
+        assert "does not answer" in objects.fault()
+
+
+def test_a_full_bucket_says_so(s3: S3Server, objects: ObjectStorage, unhurried: None) -> None:
+    full = refusal("507 Insufficient Storage", "XMinioStorageFull")
+    with s3.failing(Times(1, "PUT", full)), pytest.raises(StorageFull, match="no room"):
+        objects.put("a.bin", b"content")
+    assert not objects.is_near("a.bin")
+
+
+def test_what_vanishes_between_two_calls_is_missing(
+    s3: S3Server, bucket: str, objects: ObjectStorage
+) -> None:
+    objects.put("a.bin", b"content")
+    objects._cache.forget(NAME)
+    vanished = refusal("404 Not Found", "NoSuchKey")
+    with s3.failing(Times(1, "GET", vanished)), pytest.raises(NotFound):
+        objects.get("a.bin")
+    assert objects.get("a.bin") == b"content"
+
+
+def test_what_is_not_near_is_streamed_and_not_kept(objects: ObjectStorage) -> None:
+    objects.put("a.bin", LONG)
+    objects._cache.forget(NAME)
+    assert b"".join(objects.chunks("a.bin")) == LONG
+    assert not objects.is_near("a.bin")
+
+
+# Whole or not at all ------------------------------------------------------------------------------
+
+
+def test_an_upload_that_fails_half_way_is_taken_back(
+    s3: S3Server, bucket: str, objects: ObjectStorage, unhurried: None
+) -> None:
+    def third(environ: Environ) -> Answer:
+        return BUSY if "partNumber=3" in environ["QUERY_STRING"] else None
+
+    with s3.failing(third), pytest.raises(Unavailable):
+        objects.put("a.bin", LONG)
+    assert (s3.keys(bucket), s3.uploads(bucket)) == ([], [])
+    assert not objects.is_near("a.bin")
+
+
+def test_an_answer_that_was_lost_is_made_out_from_what_is_there(
+    objects: ObjectStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = objects._s3._complete
+
+    def twice(*arguments: Any) -> None:
+        upload(*arguments)
+        upload(*arguments)
+
+    monkeypatch.setattr(objects._s3, "_complete", twice)
+    objects.put("a.bin", LONG)
+    objects._cache.forget(NAME)
+    assert objects.get("a.bin") == LONG
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from astralytiq.core import s3
+from astralytiq.core.object_storage import ObjectStorage
+from astralytiq.core.s3 import S3
+from astralytiq.core.settings import Settings, UnsafeSettings
+
+def die(self, *arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+S3._complete = die
+s3.PART = 1 << 10
+ObjectStorage(Settings(_env_file=None)).put("a.bin", bytes(3 << 10))
+"""
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_anybody_sees(
+    s3: S3Server,
+    bucket: str,
+    objects: ObjectStorage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {name.upper(): value for name, value in s3.environment(bucket).items()}
+    home = {"ASTRALYTIQ_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", KILLED], env={**os.environ, **given, **home})
+    assert done.returncode == -signal.SIGKILL
+    assert not objects.exists("a.bin")
+    assert (s3.keys(bucket), s3.uploads(bucket)) == ([], [NAME])
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "ABANDONED", timedelta(days=50_000))
+        objects.prepare()
+    assert s3.uploads(bucket) == [NAME]  # A young one may be another process's, at work.
+    objects.prepare()  # The server says of all that they were begun years ago.
+    assert s3.uploads(bucket) == []
+
+
+def test_the_hash_of_what_was_stored_is_kept_with_it(
+    s3: S3Server, bucket: str, objects: ObjectStorage
+) -> None:
+    for key, content in (("a.bin", b"content"), ("long.bin", LONG)):
+        objects.put(key, content)
+        found = s3.client.head_object(Bucket=bucket, Key=f"platform/{key}")
+        assert found["Metadata"] == {"sha256": hashlib.sha256(content).hexdigest()}
+
+
+# Copies -------------------------------------------------------------------------------------------
+
+
+def test_a_byte_that_was_flipped_in_the_bucket_is_refused_until_it_is_mended(
+    s3: S3Server, bucket: str, objects: ObjectStorage
+) -> None:
+    stored = objects.put("a.bin", b"content")
+    objects._cache.forget(NAME)
+    s3.flip_a_byte(bucket, NAME)
+    with pytest.raises(Damaged):
+        objects.get("a.bin", stored.sha256)
+    s3.client.put_object(Bucket=bucket, Key=NAME, Body=b"content")
+    assert objects.get("a.bin", stored.sha256) == b"content"
+
+
+def test_a_copy_that_was_damaged_here_is_fetched_again(
+    objects: ObjectStorage, tmp_path: Path
+) -> None:
+    stored = objects.put("a.bin", b"content")
+    (copy,) = (tmp_path / CACHE).iterdir()
+    copy.write_bytes(b"c0ntent")
+    assert objects.get("a.bin", stored.sha256) == b"content"
+
+
+def writes(content: bytes) -> Callable[[Path], None]:
+    def fetch(path: Path) -> None:
+        path.write_bytes(content)
+
+    return fetch
+
+
+def test_the_longest_unused_copies_go_first(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, limit=250)
+    for age, name in enumerate("abc"):
+        with cache.held(name, writes(bytes(100))) as path:
+            os.utime(path, (1000 + age, 1000 + age))
+        if name == "b":
+            with cache.held("a", writes(b"unused")) as path:
+                assert path.read_bytes() == bytes(100)
+    assert [name for name in "abc" if cache.has(name)] == ["a", "c"]
+
+
+def test_a_copy_in_use_stays_whoever_needs_room(tmp_path: Path) -> None:
+    cache, other = ObjectCache(tmp_path, limit=150), ObjectCache(tmp_path, limit=150)
+    with cache.held("a", writes(bytes(100))) as path:
+        for name in "bcd":
+            with other.held(name, writes(bytes(100))):
+                pass
+        assert path.read_bytes() == bytes(100)
+    with other.held("e", writes(bytes(100))):
+        pass
+    assert [name for name in "abcde" if cache.has(name)] == ["e"]
+
+
+def test_one_object_larger_than_all_room_is_held_for_its_reader(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, limit=10)
+    with cache.held("a", writes(bytes(100))) as path:
+        assert path.read_bytes() == bytes(100)
+
+
+def test_threads_fetch_a_copy_once(tmp_path: Path) -> None:
+    cache, fetched, ready = ObjectCache(tmp_path, limit=1000), [], threading.Barrier(4)
+
+    def fetch(path: Path) -> None:
+        fetched.append(path)
+        time.sleep(0.05)
+        path.write_bytes(b"content")
+
+    def read(_: int) -> bytes:
+        ready.wait()
+        with cache.held("a", fetch) as path:
+            return path.read_bytes()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(read, range(4))) == {b"content"}
+    assert len(fetched) == 1
+
+
+def test_processes_may_fetch_a_copy_at_once(tmp_path: Path) -> None:
+    """Two caches of one folder are as two processes: the second keeps what the first has."""
+    cache, other = ObjectCache(tmp_path, limit=1000), ObjectCache(tmp_path, limit=1000)
+
+    def slowly(path: Path) -> None:
+        path.write_bytes(b"content")
+        with other.held("a", writes(b"content")) as found:
+            assert found.read_bytes() == b"content"
+
+    with cache.held("a", slowly) as path:
+        assert path.read_bytes() == b"content"
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path, limit=1000)
+
+    def fail(path: Path) -> None:
+        path.write_bytes(b"half")
+        raise Unavailable("The storage does not answer.")
+
+    with pytest.raises(Unavailable), cache.held("a", fail):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_drafts_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    for name, age in (("old.part", 2 * LEFT_SECONDS), ("new.part", 0.0)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with ObjectCache(tmp_path, limit=1).held("a", writes(b"content")):
+        pass
+    assert sorted(path.name for path in tmp_path.glob("*.part")) == ["new.part"]

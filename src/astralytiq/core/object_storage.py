@@ -43,7 +43,7 @@ class ObjectStorage(Storage):
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            with self._worded():
+            with self._worded(key):
                 self._upload(key, draft)
             self._cache.keep(draft, name)
 
@@ -68,7 +68,7 @@ class ObjectStorage(Storage):
         raise Damaged(key)
 
     def _fetch(self, key: str, draft: Path) -> None:
-        with self._worded(), draft.open("wb") as file:
+        with self._worded(key), draft.open("wb") as file:
             for chunk in self._s3.read(self._bucket, self._name(key), self._found(key)):
                 file.write(chunk)
 
@@ -87,17 +87,17 @@ class ObjectStorage(Storage):
             with self.open(key) as file:
                 yield from pieces(file)
             return
-        with self._worded():
+        with self._worded(key):
             found = self._found(key)
             yield from self._s3.read(self._bucket, self._name(key), found, at_once=1)
 
     def exists(self, key: str) -> bool:
-        with self._worded():
+        with self._worded(key):
             return self._s3.head(self._bucket, self._name(key)) is not None
 
     def delete(self, key: str) -> None:
         name = self._name(key)
-        with self._worded():
+        with self._worded(key):
             self._s3.call("delete_object", Bucket=self._bucket, Key=name)
         self._cache.forget(name)
 
@@ -131,10 +131,12 @@ class ObjectStorage(Storage):
         return f"{self._prefix}{safe(key)}"
 
     @contextmanager
-    def _worded(self) -> Iterator[None]:
+    def _worded(self, key: str) -> Iterator[None]:
         try:
             yield
         except S3Error as error:
+            if error.trouble is Trouble.no_object:  # Gone since we looked.
+                raise missing(key) from None
             self._refuse(error)
 
     def _refuse(self, error: S3Error) -> NoReturn:

@@ -113,7 +113,7 @@ class S3:
         self,
         operation: str,
         *,
-        seconds: float = CALL_SECONDS,
+        seconds: float | None = None,
         pauses: Sequence[float] | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
@@ -121,7 +121,9 @@ class S3:
             answer: dict[str, Any] = await getattr(client, operation)(**arguments)
             return answer
 
-        found: dict[str, Any] = self._run(lambda: self._tried(work, seconds, pauses))
+        found: dict[str, Any] = self._run(
+            lambda: self._tried(work, seconds or CALL_SECONDS, pauses)
+        )
         return found
 
     def _run(self, work: Callable[[], Awaitable[Result]]) -> Any:
