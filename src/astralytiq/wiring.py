@@ -38,14 +38,16 @@ def load_tables() -> None:
 
 
 def load_jobs() -> None:
-    """Give every background job its name."""
+    """Give every background job its name, and every table that jobs leave."""
     from astralytiq.features.accounts import jobs as accounts  # noqa: F401
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
+    from astralytiq.features.ingestion import job_tables as ingested  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
     from astralytiq.features.predictions import counting_jobs as predicted  # noqa: F401
     from astralytiq.features.predictions import jobs as predictions  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401
+    from astralytiq.features.training import job_tables as trained  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 

@@ -55,6 +55,7 @@ def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = Fal
 @examples("""
 astralytiq dataset freeze readings --source meters
 astralytiq dataset freeze "news on roses" --where category=garden --where q=rose
+astralytiq dataset freeze tried --job 0198b2c4-5d7e-7f10-8a3b-1c2d3e4f5a6b --table candidates
 """)
 def freeze_dataset(
     context: typer.Context,
@@ -66,14 +67,22 @@ def freeze_dataset(
             help="A filter of /data, such as category=news or updated_since=2026-01-31; repeatable."
         ),
     ] = None,
+    job: Annotated[str, typer.Option(help="A job that left a table, by its id.")] = "",
+    table: Annotated[
+        str, typer.Option(help="Which one: candidates, folds, importances or rejects.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Freeze records as the first version of a new data set."""
-    body = {"name": name, **which(source, where or [])}
+    """Freeze records, or a table that a job left, as the first version of a new data set."""
+    body = {"name": name, **(left_by(job, table) if job else which(source, where or []))}
     with connected(context) as client:
         made = client.post("/datasets", json=body)
         follow(client, made["job_id"], f"freezing {name}")
         show_one(client.get(f"/datasets/{made['id']}"), as_json=as_json)
+
+
+def left_by(job: str, table: str) -> dict[str, dict[str, str]]:
+    return {"from_job": {"job_id": job, **({"table": table} if table else {})}}
 
 
 def which(source: str, where: list[str]) -> dict[str, dict[str, str]]:
@@ -81,7 +90,7 @@ def which(source: str, where: list[str]) -> dict[str, dict[str, str]]:
         fail(f"--where {wrong[0]!r}: write FILTER=VALUE, such as category=news.", BAD_INPUT)
     query = dict(one.split("=", 1) for one in where)
     if not (source or query):
-        fail("Say which records: --source NAME, or --where FILTER=VALUE.", BAD_INPUT)
+        fail("Say which: --source NAME, --where FILTER=VALUE, or --job ID.", BAD_INPUT)
     if not query:
         return {"from_records": {"source": source}}
     return {"from_query": query | ({"source": source} if source else {})}

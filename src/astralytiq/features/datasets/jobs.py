@@ -9,8 +9,9 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 from astralytiq.core.security import Actor
 
-from . import measuring, outputs, service, tables
+from . import from_jobs, measuring, outputs, service, tables
 from .models import DatasetVersion
+from .tables import Written
 
 
 @job("datasets.freeze")
@@ -37,11 +38,20 @@ async def frozen(
     async with database.reading() as session:
         if known := await service.version_of_job(session, job_id):
             return known
-    key = outputs.key_of(work)
     async with database.reading() as session:
-        found = await tables.from_records(work, session, service.filters_of(query), key)
-    origin = service.origin_of_records(query) | {"run_ids": found.run_ids}
-    return await outputs.keep(work, actor, dataset_id, found.written, origin)
+        written, origin = await read(work, session, query)
+    return await outputs.keep(work, actor, dataset_id, written, origin)
+
+
+async def read(
+    work: Work, session: AsyncSession, query: dict[str, Any]
+) -> tuple[Written, dict[str, Any]]:
+    """What was asked for as a file, and where it came from."""
+    key = outputs.key_of(work)
+    if "job" in query:
+        return await from_jobs.written(work, session, query, key)
+    found = await tables.from_records(work, session, service.filters_of(query), key)
+    return found.written, service.origin_of_records(query) | {"run_ids": found.run_ids}
 
 
 @ending("datasets.freeze")

@@ -26,4 +26,6 @@ def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
         return [Node(Kind.upload, origin["sha256"])]
     if kind == "predictions":
         return [Node(Kind.batch_prediction, origin["job_id"])]
+    if kind == "job":
+        return [Node(Kind(origin["of"]["kind"]), origin["of"]["id"])]
     return [Node(Kind.records, run_id) for run_id in origin.get("run_ids", ())]

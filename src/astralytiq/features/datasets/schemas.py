@@ -40,14 +40,25 @@ class FromQuery(Body):
     )
 
 
+class FromJob(Body):
+    """A table that a finished job left: of a training the candidates of its search, the folds of
+    its cross-validation, or the importances; of a run of ingestion its rejects."""
+
+    job_id: Annotated[str, Field(min_length=1, max_length=64, pattern=ONE_LINE)]
+    table: Name | None = Field(
+        None, description="candidates, folds, importances, rejects; needed if the job left several"
+    )
+
+
 class FromSomewhere(Body):
     from_records: FromRecords | None = None
     from_query: FromQuery | None = None
+    from_job: FromJob | None = None
 
     @model_validator(mode="after")
     def one_of_them(self) -> Self:
-        if self.from_records and self.from_query:
-            raise ValueError("Give from_records or from_query, not both.")
+        if sum(one is not None for one in (self.from_records, self.from_query, self.from_job)) > 1:
+            raise ValueError("Give one of from_records, from_query and from_job.")
         return self
 
 
@@ -57,13 +68,15 @@ class DatasetCreate(FromSomewhere):
 
     @model_validator(mode="after")
     def at_least_one(self) -> Self:
-        if not (self.from_records or self.from_query):
-            raise ValueError("Give from_records: {source}, or from_query; or upload a file.")
+        if not (self.from_records or self.from_query or self.from_job):
+            raise ValueError(
+                "Give from_records: {source}, from_query, or from_job: {job_id}; or upload a file."
+            )
         return self
 
 
 class VersionCreate(FromSomewhere):
-    """Without either, the records that the set was made from, as they are now."""
+    """Without any, what the set was made from, as it is now."""
 
 
 class DatasetRead(Answer):

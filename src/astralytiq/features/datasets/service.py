@@ -17,7 +17,7 @@ from astralytiq.engines.tabular import parquet
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.searching import Filters
 
-from . import origins, tables
+from . import from_jobs, origins, tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
 from .schemas import DatasetCreate, FromQuery, Preview, VersionCreate
 from .tables import Written
@@ -109,14 +109,13 @@ async def create(
     source: str | None = None,
     query: dict[str, Any] | None = None,
 ) -> Dataset:
-    """A set whose first version a job is asked to freeze from records, all those of `source` or
-    those that `query` (`asked_for`) names."""
-    query = query if query is not None else {"source": source}
-    await refuse_unknown(session, query)
+    """A set whose first version a job is asked to freeze: from the records of `source`, or from
+    what `query` (`asked_for`) names."""
+    query = await settled(session, actor, query if query is not None else {"source": source})
     await refuse_taken(session, actor, name)
     dataset = Dataset(
         name=name,
-        type=DatasetType.records,
+        type=DatasetType.job if "job" in query else DatasetType.records,
         description=description,
         owner_id=actor.account_id,
         source=query.get("source"),
@@ -131,7 +130,9 @@ async def create(
 
 
 def asked_for(body: DatasetCreate | VersionCreate | None) -> dict[str, Any] | None:
-    """Which records, as the filters of /data that are set."""
+    """Which records, as the filters of /data that are set; or which job's table."""
+    if body and body.from_job:
+        return {"job": body.from_job.job_id, "table": body.from_job.table}
     if body and body.from_records:
         return {"source": body.from_records.source}
     if body and body.from_query:
@@ -147,6 +148,14 @@ def origin_of_records(query: dict[str, Any]) -> dict[str, Any]:
     if query.keys() == {"source"}:
         return {"kind": "records", **query}
     return {"kind": "query", "query": query}
+
+
+async def settled(session: AsyncSession, actor: Actor, query: dict[str, Any]) -> dict[str, Any]:
+    """Refuses what is not there or may not be seen; names what was left open."""
+    if "job" in query:
+        return await from_jobs.settled(session, actor, query)
+    await refuse_unknown(session, query)
+    return query
 
 
 async def refuse_unknown(session: AsyncSession, query: dict[str, Any]) -> None:
@@ -174,10 +183,10 @@ async def freeze_again(
     query = next((one for one in (asked_for(body), dataset.query, usual) if one is not None), None)
     if query is None:
         raise Invalid(
-            "This data set was uploaded: say from_records: {source}, or send the next version's "
+            "This data set was not frozen: say from_records: {source}, or send the next version's "
             f"file to POST /api/v1/datasets/{dataset.id}/versions/upload."
         )
-    await refuse_unknown(session, query)
+    query = await settled(session, actor, query)
     job = await ask_to_freeze(session, actor, dataset, query)
     dataset.job_id = job.id
     audit.record(session, actor, "dataset.freeze_asked", f"dataset/{dataset.id}", **query)
