@@ -1,6 +1,6 @@
 """What stands when somebody begins to watch, or what they missed since they last did."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.broadcast import Message, OutboxMessage
 from astralytiq.core.resources import Resources
+from astralytiq.core.security import Actor
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.schemas_runs import RunRead
 from astralytiq.features.jobs import service as jobs
 from astralytiq.features.jobs.schemas import JobRead
 
-from .watching import Topic, Viewer
+from .watching import SCOPES, Topic, Viewer
 
 NEWEST = 20
 MOST_MISSED = 1_000
@@ -22,18 +23,38 @@ MOST_MISSED = 1_000
 async def standing(resources: Resources, viewer: Viewer) -> dict[str, Any]:
     """Of each topic that is wanted, the newest things."""
     async with resources.database.reading() as session:
-        shown: dict[str, Any] = {}
-        if Topic.jobs in viewer.wanted:
-            found, _ = await jobs.list_visible(session, viewer.actor, None, NEWEST, 0)
-            shown["jobs"] = [JobRead.model_validate(job).model_dump() for job in found]
-        if Topic.runs in viewer.wanted:
-            shown["runs"] = await newest_runs(session)
-        return shown
+        return {
+            topic.value: await newest(resources, session, viewer.actor, topic, NEWEST)
+            for topic in sorted(viewer.wanted & NEWEST_OF.keys())
+        }
 
 
-async def newest_runs(session: AsyncSession) -> list[dict[str, Any]]:
-    found, _ = await ingestion.list_runs(session, None, NEWEST, 0)
-    return [RunRead.model_validate(run).model_dump() for run in found]
+async def newest(
+    resources: Resources, session: AsyncSession, actor: Actor, topic: Topic, limit: int
+) -> list[dict[str, Any]]:
+    """Newest first; raises Forbidden where the actor may not see them."""
+    actor.require(SCOPES[topic])
+    return await NEWEST_OF[topic](resources, session, actor, limit)
+
+
+async def newest_jobs(
+    resources: Resources, session: AsyncSession, actor: Actor, limit: int
+) -> list[dict[str, Any]]:
+    found, _ = await jobs.list_visible(session, actor, None, limit, 0)
+    return [JobRead.model_validate(job).model_dump(mode="json") for job in found]
+
+
+async def newest_runs(
+    resources: Resources, session: AsyncSession, actor: Actor, limit: int
+) -> list[dict[str, Any]]:
+    found, _ = await ingestion.list_runs(session, None, limit, 0)
+    return [RunRead.model_validate(run).model_dump(mode="json") for run in found]
+
+
+NEWEST_OF: dict[Topic, Callable[..., Awaitable[list[dict[str, Any]]]]] = {
+    Topic.jobs: newest_jobs,
+    Topic.runs: newest_runs,
+}
 
 
 async def missed(resources: Resources, viewer: Viewer, last: int) -> Sequence[Message] | None:

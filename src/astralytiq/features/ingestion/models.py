@@ -244,8 +244,17 @@ class Reject(Entity):
     """A record that could not be normalised, with the reason and the payload."""
 
     __tablename__ = "etl_rejects"
-    # Those of one batch: a replay settles them with it.
-    __table_args__ = (Index("ix_etl_rejects_raw", "source", "raw_id"),)
+    __table_args__ = (
+        # Those of one batch: a replay settles them with it.
+        Index("ix_etl_rejects_raw", "source", "raw_id"),
+        # Those that wait are counted every minute.
+        Index(
+            "ix_etl_rejects_open",
+            "id",
+            sqlite_where=text("status = 'open'"),
+            postgresql_where=text("status = 'open'"),
+        ),
+    )
 
     source: Mapped[str] = mapped_column(index=True)
     run_id: Mapped[str] = mapped_column(index=True)
