@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from astralytiq import __version__, wiring
+from astralytiq import __version__, migrations, wiring
 from astralytiq.core import middleware, openapi, problems
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.metrics import Performance
@@ -54,6 +54,7 @@ def create_app(
         openapi_url="/openapi.json",
     )
     app.state.performance = Performance()
+    app.state.revision = migrations.head()
     app.state.authenticate = wiring.authenticate()
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
     openapi.install(app)

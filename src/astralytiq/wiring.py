@@ -94,6 +94,7 @@ def routers() -> tuple[APIRouter, ...]:
         ingestion.secrets,
         ingestion.etl,
         ingestion.served,
+        monitoring.monitoring,
         datasets.router,
         datasets.ml,
         training.router,

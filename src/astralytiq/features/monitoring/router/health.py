@@ -1,4 +1,4 @@
-"""HTTP doors that tell how the house is. They are open to all and say nothing secret."""
+"""Doors that tell how the house is. They are open to all and say nothing secret."""
 
 from typing import Any
 
@@ -8,9 +8,16 @@ from fastapi.responses import RedirectResponse
 from astralytiq import __version__
 from astralytiq.core.db import utc_now
 from astralytiq.core.web import House, room
-
-from . import service
-from .schemas import Health, Liveness, Readiness, ServiceCard
+from astralytiq.features.monitoring import service
+from astralytiq.features.monitoring.checks import UNHEALTHY
+from astralytiq.features.monitoring.schemas import (
+    CheckRead,
+    DetailedHealth,
+    Health,
+    Liveness,
+    Readiness,
+    ServiceCard,
+)
 
 router = room("/health", "monitoring")
 welcome = room("", "monitoring")
@@ -47,8 +54,7 @@ async def read_root(request: Request) -> ServiceCard | Response:
 async def read_health(house: House, response: Response) -> Health:
     pulse = await service.pulse(house)
     if not pulse.connected:
-        response.status_code = 503
-        response.headers["Retry-After"] = "5"
+        refuse_for_now(response)
     return Health(
         status="healthy" if pulse.connected else "unhealthy",
         service="astralytiq",
@@ -64,6 +70,23 @@ async def read_health(house: House, response: Response) -> Health:
     )
 
 
+@router.get("/detailed", responses={503: {"model": DetailedHealth}})
+async def read_detailed_health(house: House, response: Response) -> DetailedHealth:
+    """Every dependency is looked at, for two seconds at most; findings are a second old at most."""
+    findings = await service.findings(house)
+    status = service.overall(findings)
+    if status == UNHEALTHY:
+        refuse_for_now(response)
+    return DetailedHealth(
+        status=status,
+        version=__version__,
+        timestamp=utc_now(),
+        components={name: finding.status for name, finding in findings.items()},
+        checks={name: CheckRead.model_validate(one) for name, one in findings.items()},
+        system=await service.system_use(house.settings),
+    )
+
+
 @router.get("/live")
 async def read_liveness() -> Liveness:
     """The process is up; nothing else is asked."""
@@ -73,11 +96,15 @@ async def read_liveness() -> Liveness:
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def read_readiness(request: Request, house: House, response: Response) -> Readiness:
     """Migrations are done, dependencies answer, and we are not shutting down."""
-    checks = await service.readiness(house)
+    checks = await service.readiness(house, request.app.state.revision)
     if getattr(request.app.state, "stopping", False):
         checks["server"] = "is shutting down"
     ready = all(state == "ok" for state in checks.values())
     if not ready:
-        response.status_code = 503
-        response.headers["Retry-After"] = "5"
+        refuse_for_now(response)
     return Readiness(status="ready" if ready else "not ready", checks=checks)
+
+
+def refuse_for_now(response: Response) -> None:
+    response.status_code = 503
+    response.headers["Retry-After"] = "5"
