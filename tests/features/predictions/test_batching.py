@@ -16,7 +16,7 @@ from astralytiq.core.jobs import Job, JobCancelled, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.features.datasets.models import DatasetVersion
-from astralytiq.features.predictions import scoring
+from astralytiq.features.predictions import scoring, service
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import ModelVersion
 from tests.conftest import RunJobs, SignIn
@@ -221,6 +221,32 @@ async def test_a_job_that_runs_again_makes_one_version(
     assert (await job_of(owner, answer))["result"] == first
     versions = await owner.get(f"{API}/datasets/{first['dataset_id']}/versions")
     assert len(versions.json()) == 1
+
+
+async def test_a_worker_that_lost_its_lease_leaves_nothing_behind(
+    owner: httpx2.AsyncClient,
+    run_jobs: RunJobs,
+    resources: Resources,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = await asked(owner, dataset_id=1)
+    model_of = service.model_of
+    lost = update(Job).where(Job.id == answer["job_id"], Job.attempt == 1)
+
+    async def lose(session: AsyncSession) -> None:
+        await session.execute(lost.values(status=JobStatus.queued, fence=Job.fence + 1))
+
+    async def slow(*arguments: Any) -> Any:
+        await database.write(lose)
+        return await model_of(*arguments)
+
+    monkeypatch.setattr(service, "model_of", slow)
+    await run_jobs()
+    job = await job_of(owner, answer)
+    assert (job["status"], job["attempts"], job["result"]["version"]) == ("succeeded", 2, 1)
+    folder = resources.settings.home / "storage" / "datasets"
+    assert len([path for path in folder.iterdir() if answer["job_id"] in path.name]) == 1
 
 
 async def test_a_request_that_is_sent_twice_is_one_job(

@@ -15,8 +15,13 @@ class Classifying:
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm
 
+    def shares(self, model: Any, features: ArrayLike) -> NDArray[np.float64]:
+        """(rows, classes) probabilities, as an array: what a whole table is answered with."""
+        found: NDArray[np.float64] = model.predict_proba(np.asarray(features, dtype=np.float64))
+        return found
+
     def predict(self, model: Any, features: ArrayLike) -> Predictions:
-        shares = model.predict_proba(np.asarray(features, dtype=np.float64))
+        shares = self.shares(model, features)
         return Predictions(model.classes_[shares.argmax(axis=1)].tolist(), shares.tolist())
 
     def evaluate(self, model: Any, features: NDArray[Any], target: NDArray[Any]) -> Evaluation:

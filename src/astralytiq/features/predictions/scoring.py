@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astralytiq.core.executor import Work
+from astralytiq.engines.models.classifying import Classifying
 from astralytiq.engines.models.contract import Adapter
 from astralytiq.engines.tabular.columns import arrow_schema
 from astralytiq.engines.tabular.parquet import ParquetWriter
@@ -81,15 +82,12 @@ class Scorer:
         return pa.Table.from_arrays([*kept, *made], schema=schema), skipped
 
     def predicted(self, matrix: NDArray[np.float64], types: Sequence[pa.DataType]) -> list[Any]:
-        found = self.adapter.predict(self.model, matrix)
-        columns = [pa.array(found.labels, types[0])]
-        if len(types) > 1:
-            shares = np.asarray(found.probabilities)
-            columns += [
-                pa.array(np.ascontiguousarray(share), type_)
-                for share, type_ in zip(shares.T, types[1:], strict=True)
-            ]
-        return columns
+        if not isinstance(self.adapter, Classifying):
+            return [pa.array(self.adapter.predict(self.model, matrix).labels, types[0])]
+        shares = self.adapter.shares(self.model, matrix)
+        classes: Any = pa.array(self.adapter.classes(self.model), types[0])
+        labels = classes.take(pa.array(shares.argmax(axis=1)))
+        return [labels, *(pa.array(np.ascontiguousarray(share)) for share in shares.T)]
 
 
 def matrix_of(part: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.float64]:
