@@ -10,6 +10,7 @@ from astralytiq.features.predictions.cli import app as predict
 from astralytiq.features.projects.cli import app as project
 from astralytiq.features.registry.cli import app as model
 from astralytiq.features.tasks.cli import app as task
+from astralytiq.features.telemetry.cli import app as telemetry
 from astralytiq.features.tracking.cli import app as mlflow
 from astralytiq.features.training.cli import app as train
 
@@ -28,6 +29,7 @@ GROUPS = (
     mlflow,
     predict,
     job,
+    telemetry,
     audit,
     lineage,
 )

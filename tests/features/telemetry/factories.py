@@ -1,6 +1,6 @@
 """Makes events, and people who may send or read them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,8 +30,10 @@ async def post(client: httpx2.AsyncClient, **values: Any) -> dict[str, Any]:
     return found
 
 
-async def post_many(client: httpx2.AsyncClient, events: list[Mapping[str, Any]]) -> dict[str, Any]:
-    answer = await client.post("/telemetry/batch", json={"events": events})
+async def post_many(
+    client: httpx2.AsyncClient, events: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    answer = await client.post("/telemetry/batch", json={"events": list(events)})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found

@@ -7,6 +7,7 @@ since the last message goes into one: how many, and the newest of them.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,6 +32,7 @@ class Announcer:
         self._events = self._drowsy = 0
         self._latest: list[Any] = []
         self._telling: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     def add(self, events: int, drowsy: int, latest: Sequence[Any]) -> None:
         """Events that are committed; `latest` the newest first."""
@@ -43,13 +45,16 @@ class Announcer:
             self._telling = asyncio.create_task(self._tell())
 
     async def close(self) -> None:
+        """Tell what is left at once."""
+        self._closing.set()
         if self._telling:
             await self._telling
 
     async def _tell(self) -> None:
         try:
             while self._events:
-                await asyncio.sleep(PAUSE_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), PAUSE_SECONDS)
                 await self._publish()
         finally:
             self._telling = None
