@@ -184,14 +184,17 @@ def verdict(psi: float, before: Shares, after: Shares) -> str:
     return "major" if psi >= MAJOR else "moderate"
 
 
-def by_chance(before: Shares, after: Shares) -> float:
-    """What PSI stays below in 95 of 100 pairs of tables that are drawn from one source."""
+def by_chance(before: Shares, after: Shares, normal: float = NORMAL_95) -> float:
+    """What PSI stays below in 95 of 100 pairs of tables that are drawn from one source.
+
+    `normal`: the normal distribution's quantile of another share than 95 %.
+    """
     freedom = int(((before + after) > 0).sum()) - 1
     if freedom < 1:
         return 0.0
-    # The 95 % point of chi-squared, within 1 % (Wilson and Hilferty 1931).
+    # The point of chi-squared, within 1 % (Wilson and Hilferty 1931).
     part = 2 / (9 * freedom)
-    point = freedom * (1 - part + NORMAL_95 * math.sqrt(part)) ** 3
+    point = freedom * (1 - part + normal * math.sqrt(part)) ** 3
     return float(point * (1 / before.sum() + 1 / after.sum()))
 
 

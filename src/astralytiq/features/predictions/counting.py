@@ -153,19 +153,22 @@ class Window:
     until: datetime
 
 
+Hours = dict[int, list[tuple[datetime, str]]]  # of each version, with what was counted as JSON
+
+
 async def hours(
     session: AsyncSession,
     table: type[PredictionHour] | type[QualityHour],
     version_ids: Sequence[int],
     window: Window,
-) -> dict[int, dict[datetime, Tally]]:
-    """Of each version that has some, by hour."""
-    query = select(table.model_version_id, table.hour, table.statistics).where(
+) -> Hours:
+    columns = (table.model_version_id, table.hour, cast_as(table.statistics, Text))
+    query = select(*columns).where(
         table.model_version_id.in_(version_ids),
         table.hour >= window.since,
         table.hour < window.until,
     )
-    found: dict[int, dict[datetime, Tally]] = {}
+    found: Hours = {}
     for version_id, hour, statistics in await session.execute(query.order_by(table.hour)):
-        found.setdefault(version_id, {})[hour] = statistics
+        found.setdefault(version_id, []).append((hour, statistics))
     return found

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+import msgspec
+
 from astralytiq.core.rows import to_json
 
 Tally = dict[str, Any]
@@ -58,6 +60,12 @@ def extreme(name: str, one: list[Any], two: list[Any]) -> list[Any]:
 def key(*labels: Any) -> str:
     """Labels as the name of a count: 1, true and "1" differ, 1 and 1.0 do not."""
     return to_json([whole(label) for label in labels])
+
+
+def labels_of(name: str) -> list[Any]:
+    """The labels that `key` named."""
+    found: list[Any] = msgspec.json.decode(name)
+    return found
 
 
 def whole(label: Any) -> Any:
