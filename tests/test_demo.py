@@ -18,7 +18,7 @@ from astralytiq.features.accounts import first_accounts
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
 
-SOME = {"penguins", "iris_flowers", "co2_mauna_loa", "penguin_species", "iris_species"}
+SOME = {"penguins", "wine", "co2_mauna_loa", "penguin_species", "wine_groups"}
 SOME_TABLES = tuple(plan for plan in TABLES if plan.name in SOME)
 SOME_MODELS = tuple(plan for plan in MODELS if plan.name in SOME)
 
@@ -50,14 +50,14 @@ async def test_what_fails_is_named_and_the_rest_is_loaded_once(
         await load(resources, told.append)
     first, *reasons = told[-1].splitlines()
     assert first.startswith("The demo is not complete: 2 data sets and 1 models")
-    assert reasons[0].startswith("  data set iris_flowers: FileNotFoundError: ")
-    assert reasons[1] == "  model iris_species: it needs the data set iris_flowers"
+    assert reasons[0].startswith("  data set wine: FileNotFoundError: ")
+    assert reasons[1] == "  model wine_groups: it needs the data set wine"
 
     told.clear()
     await load(resources, told.append)
     assert "The demo is loaded: 3 data sets and 2 models" in told[-1]
-    assert await found(resources) == ({"penguins": 1, "iris_flowers": 1, "co2_mauna_loa": 2},
-                                      {"penguin_species": 1, "iris_species": 2})  # fmt: skip
+    assert await found(resources) == ({"penguins": 1, "wine": 1, "co2_mauna_loa": 2},
+                                      {"penguin_species": 1, "wine_groups": 1})  # fmt: skip
 
     told.clear()
     before = await jobs_asked(resources)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from astralytiq.demo.tables import TABLES
 from tests.journeys.servers import Server, served
 from tests.journeys.test_documents import ROOT, blocks
 
+LONGEST = 300.0
 Rows = dict[str, dict[str, Any]]
 
 
@@ -30,6 +32,7 @@ def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start_an
             every_table_is_there_once_and_measured(client, datasets)
             every_model_is_there_once_and_answers(client, models)
             what_was_answered_leads_back_to_the_records(client)
+            what_was_true_afterwards_is_told(client)
             the_guide_shows_what_it_says(second)
             client.delete(f"/datasets/{datasets['sunspots']['id']}")
     with served(home, "demo", cwd=ROOT) as third, third.signed_in() as client:
@@ -42,10 +45,15 @@ def read_until(server: Server, words: str) -> str:
     """The line with these words, after those that the demo prints before it."""
     assert server.process.stdout
     lines: list[str] = []
-    for line in server.process.stdout:
-        lines.append(line)
-        if words in line:
-            return line
+    too_late = threading.Timer(LONGEST, server.process.kill)
+    too_late.start()
+    try:
+        for line in server.process.stdout:
+            lines.append(line)
+            if words in line:
+                return line
+    finally:
+        too_late.cancel()
     raise AssertionError(f"the server ended before it said {words!r}: {lines}")
 
 
@@ -103,6 +111,16 @@ def what_was_answered_leads_back_to_the_records(client: Client) -> None:
     assert [run["source"] for run in trace["runs"]] == ["penguins"]
     payload = client.get(trace["records"][0]["raw"].removeprefix("/api/v1"))
     assert payload
+
+
+def what_was_true_afterwards_is_told(client: Client) -> None:
+    graph = client.get("/lineage/model_version/weather_kind@1", params={"direction": "down"})
+    made = [node["id"] for node in graph["nodes"] if node["kind"] == "prediction"]
+    assert len(made) == 10
+    for prediction_id in made:
+        outcomes = client.get(f"/predictions/{prediction_id}")["outcomes"]
+        assert len(outcomes) == 20
+        assert {one["outcome"] for one in outcomes} <= {"drizzle", "fog", "rain", "snow", "sun"}
 
 
 def the_guide_shows_what_it_says(server: Server) -> None:

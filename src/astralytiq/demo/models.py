@@ -157,6 +157,7 @@ MODELS = (
                     "params": {"n_estimators": 40, "min_samples_leaf": 3},
                 },
                 PRODUCTION,
+                later="weather@2",
             ),
             Training(
                 "weather@2",

@@ -38,6 +38,7 @@ class Training:
     dataset: str  # "weather@1"
     asked: Fields
     stage: Stage = Stage.none
+    later: str = ""  # a version of its table with rows that it has not seen, and is asked about
 
     @property
     def table(self) -> str:

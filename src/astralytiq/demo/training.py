@@ -1,14 +1,10 @@
-"""Trains a model of the plan, gives its versions their stages, and asks it for predictions."""
+"""Trains a model of the plan, and gives its versions their stages."""
 
 from functools import partial
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.features.datasets import service as datasets
-from astralytiq.features.predictions import service as predictions
-from astralytiq.features.predictions.schemas import PredictRequest
 from astralytiq.features.registry import promoting
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import Model as Stored
@@ -16,12 +12,11 @@ from astralytiq.features.registry.models import ModelVersion, Stage
 from astralytiq.features.training import service as training
 from astralytiq.features.training.schemas import TrainingRequest
 
-from . import freezing
+from . import asking, freezing
 from .desk import Desk
 from .plans import Model, Training
 
 EXPERIMENT = "demo"
-SINGLE_REQUESTS = 4  # with a row each; one more has all of these rows
 SHOWN = ("accuracy", "silhouette")
 
 
@@ -30,14 +25,23 @@ async def make(desk: Desk, plan: Model) -> str:
     for number, version in enumerate(plan.versions, 1):
         await train(desk, plan.name, number, version)
         await desk.write(partial(settle, desk, plan.name, number, version.stage))
+        if version.later:
+            later = await reference_of(desk, version.later)
+            await asking.ask_about_later(desk, plan.name, number, later)
     serving = await desk.read(lambda session: shown_version(session, plan.name))
-    await ask(desk, plan.name, serving)
+    await asking.ask(desk, plan.name, serving)
     return shown(serving)
 
 
 def shown(version: ModelVersion) -> str:
     figures = [f"{name} {version.metrics[name]:.3f}" for name in SHOWN if name in version.metrics]
     return ", ".join([f"version {version.number} in {version.stage}", version.algorithm, *figures])
+
+
+async def shown_version(session: AsyncSession, name: str) -> ModelVersion:
+    """The one in production, else the newest."""
+    model = await registry.get(session, name)
+    return (await registry.shown_versions(session, [model]))[model.id]
 
 
 async def train(desk: Desk, name: str, number: int, plan: Training) -> None:
@@ -71,30 +75,3 @@ async def settle(desk: Desk, name: str, number: int, stage: Stage, session: Asyn
     version = await registry.get_version(session, model, number)
     if version.stage is Stage.none is not stage:
         await promoting.change_stage(session, desk.actor, model, number, stage)
-
-
-# Predictions ------------------------------------------------------------------------------------
-
-
-async def shown_version(session: AsyncSession, name: str) -> ModelVersion:
-    """The one in production, else the newest."""
-    model = await registry.get(session, name)
-    return (await registry.shown_versions(session, [model]))[model.id]
-
-
-async def ask(desk: Desk, name: str, version: ModelVersion) -> None:
-    """A few real rows of the table it was trained on, unless it was asked before."""
-    if version.served_count:
-        return
-    rows = await rows_for(desk, version)
-    number = None if version.stage is Stage.production else version.number
-    for records in [*([row] for row in rows), rows]:
-        body = PredictRequest.model_validate({"records": records})
-        await predictions.predict(desk.resources, desk.actor, name, number, body)
-
-
-async def rows_for(desk: Desk, version: ModelVersion) -> list[dict[str, Any]]:
-    names = [feature["name"] for feature in version.features]
-    frozen = await desk.read(lambda session: datasets.resolve(session, version.dataset))
-    found = await datasets.preview(desk.resources, frozen, SINGLE_REQUESTS)
-    return [{name: row[name] for name in names} for row in found.rows]
