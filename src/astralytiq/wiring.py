@@ -141,6 +141,7 @@ def followers() -> tuple[Follower, ...]:
     from astralytiq.features.registry.serving import follow_changes
 
     return (follow_revocations, follow_changes)
+        monitoring.scraped,
 
 
 def authenticate() -> Authenticate:

@@ -75,8 +75,22 @@ class Figure:
     measure: Measure
 
 
+Values = dict[tuple[str, ...], float]
+Read = Callable[[AsyncSession], Awaitable[Values]]
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """A figure for each combination of its labels, for scrapers; `read` is one quick query."""
+
+    about: str
+    labels: tuple[str, ...]
+    read: Read
+
+
 COUNTS: dict[str, Count] = {}
 FIGURES: dict[str, Figure] = {}
+BREAKDOWNS: dict[str, Breakdown] = {}
 ON_PROJECT_DELETED: dict[str, OnProjectDeleted] = {}
 PERSONAL_DATA: dict[str, PersonalData] = {}
 ON_ACCOUNT_ERASED: dict[str, OnAccountErased] = {}
@@ -95,6 +109,18 @@ def figure(name: str, about: str, unit: str = "") -> Callable[[Measure], Measure
             raise ValueError(f"Two figures are named {name!r}.")
         FIGURES[name] = Figure(about, unit, measure)
         return measure
+
+    return register
+
+
+def breakdown(name: str, about: str, *labels: str) -> Callable[[Read], Read]:
+    """Offer a figure by labels, whose values are few: kinds and names, never numbers."""
+
+    def register(read: Read) -> Read:
+        if name in BREAKDOWNS:
+            raise ValueError(f"Two breakdowns are named {name!r}.")
+        BREAKDOWNS[name] = Breakdown(about, labels, read)
+        return read
 
     return register
 

@@ -5,11 +5,19 @@ Records and payloads are what sources sent: their authors are no accounts of our
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import utc_now
-from astralytiq.core.offers import Rows, columns_of, figure, personal_data, streamed
+from astralytiq.core.offers import (
+    Rows,
+    Values,
+    breakdown,
+    columns_of,
+    figure,
+    personal_data,
+    streamed,
+)
 from astralytiq.core.secrets import Secret
 
 from . import service
@@ -58,3 +66,29 @@ async def runs_of(session: AsyncSession, status: RunStatus) -> float | None:
 async def rejects(session: AsyncSession) -> float | None:
     query = select(func.count(Reject.id)).where(Reject.status == RejectStatus.open)
     return await session.scalar(query)
+
+
+@breakdown("ingestion_runs", "ingestion runs of the last day", "source", "status")
+async def runs_by_source(session: AsyncSession) -> Values:
+    query = select(Run.source, Run.status, func.count(Run.run_id)).where(is_recent())
+    found = await session.execute(query.group_by(Run.source, Run.status))
+    return {(source, status): count for source, status, count in found}
+
+
+OUTCOMES = ("inserted", "updated", "unchanged", "deleted", "failed")
+
+
+@breakdown("ingestion_rows", "rows that the runs of the last day went through", "source", "outcome")
+async def rows_by_source(session: AsyncSession) -> Values:
+    """Of a run under way those of its batches so far."""
+    sums = [func.sum(getattr(Run, f"records_{outcome}")) for outcome in OUTCOMES]
+    query = select(Run.source, *sums).where(is_recent(), ~Run.dry_run).group_by(Run.source)
+    return {
+        (source, outcome): float(rows)
+        for source, *every in await session.execute(query)
+        for outcome, rows in zip(OUTCOMES, every, strict=True)
+    }
+
+
+def is_recent() -> ColumnElement[bool]:
+    return Run.start_time >= utc_now() - DAY

@@ -7,12 +7,14 @@ from sqlalchemy import Select, Text, and_, cast, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import utc_now
-from astralytiq.core.jobs import Job, JobStatus
+from astralytiq.core.jobs import FINISHED, Job, JobStatus
 from astralytiq.core.logging import redact
 from astralytiq.core.offers import (
     Erasure,
     Rows,
+    Values,
     account_erased,
+    breakdown,
     columns_of,
     figure,
     personal_data,
@@ -90,3 +92,16 @@ async def queue_age(session: AsyncSession) -> float | None:
     query = select(func.min(Job.run_at)).where(Job.status == JobStatus.queued, Job.run_at <= now)
     oldest = await session.scalar(query)
     return max(0.0, (now - oldest).total_seconds()) if oldest else 0.0
+
+
+@breakdown("jobs", "jobs that wait or run, and others of the last day", "kind", "status")
+async def by_kind(session: AsyncSession) -> Values:
+    """By two indexes: jobs of long ago are not read."""
+    unfinished = Job.status.in_((JobStatus.queued, JobStatus.running))
+    recent = and_(Job.status.in_(FINISHED), Job.created_at >= utc_now() - DAY)
+    values: Values = {}
+    for chosen in (unfinished, recent):
+        query = select(Job.name, Job.status, func.count(Job.id)).where(chosen)
+        for name, status, count in await session.execute(query.group_by(Job.name, Job.status)):
+            values[name, status] = count
+    return values

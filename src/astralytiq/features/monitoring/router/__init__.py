@@ -2,5 +2,6 @@
 
 from .figures import monitoring
 from .health import router, welcome
+from .scraping import scraped
 
-__all__ = ["monitoring", "router", "welcome"]
+__all__ = ["monitoring", "router", "scraped", "welcome"]
