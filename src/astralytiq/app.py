@@ -63,6 +63,7 @@ def create_app(
         app.include_router(router, prefix=API)
     for router in wiring.root_routers():
         app.include_router(router)
+    app.router.routes.extend(wiring.mounts())
     problems.install(app)
     add_middleware(app, settings)
     return app
@@ -93,6 +94,7 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
         middleware.BodyLimit,
         megabytes=settings.body_limit_mb,
         upload_megabytes=settings.upload_limit_mb,
+        upload_paths=wiring.upload_paths(),
     )
     if settings.cors_origins:
         app.add_middleware(

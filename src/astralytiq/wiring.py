@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
+    from starlette.routing import BaseRoute
 
     from astralytiq.core.broadcast import Follower
     from astralytiq.core.web import Authenticate
@@ -48,6 +49,7 @@ def load_jobs() -> None:
     from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401
     from astralytiq.features.training import job_tables as trained  # noqa: F401
+    from astralytiq.features.tracking import jobs as tracking  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 
@@ -133,6 +135,20 @@ def root_routers() -> tuple[APIRouter, ...]:
         tracking.metrics,
         tracking.runs,
     )
+
+
+def mounts() -> tuple[BaseRoute, ...]:
+    """What answers for a whole folder of paths, where no door of ours is."""
+    from astralytiq.features.tracking.gate import gate as mlflow
+
+    return (mlflow,)
+
+
+def upload_paths() -> tuple[str, ...]:
+    """Where files are sent as they are, not as forms."""
+    from astralytiq.features.tracking.surface import UPLOADS as MLFLOW
+
+    return MLFLOW
 
 
 def followers() -> tuple[Follower, ...]:

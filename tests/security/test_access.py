@@ -26,6 +26,7 @@ UNDOCUMENTED = {
     "/docs",
     "/docs/oauth2-redirect",
     "/redoc",
+    "/mlflow/{path}",
 }
 Answers = dict[tuple[str, str], int]
 

@@ -209,17 +209,26 @@ class KnownHost:
 class BodyLimit:
     """Refuses bodies over the limit, by their declared length and while they stream in."""
 
-    def __init__(self, app: ASGIApp, *, megabytes: int, upload_megabytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        megabytes: int,
+        upload_megabytes: int,
+        upload_paths: Sequence[str] = (),
+    ) -> None:
         self.app = app
         self.megabytes = megabytes
         self.upload_megabytes = upload_megabytes
+        self.upload_paths = tuple(upload_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        upload = headers.get("content-type", "").startswith("multipart/form-data")
+        form = headers.get("content-type", "").startswith("multipart/form-data")
+        upload = form or scope["path"].startswith(self.upload_paths)
         megabytes = self.upload_megabytes if upload else self.megabytes
         words = f"The body may have {megabytes} MB at most: send less, or in parts."
         declared = headers.get("content-length", "0")

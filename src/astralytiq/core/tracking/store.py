@@ -97,6 +97,11 @@ class Tracker:
             client.set_registered_model_alias(name, alias, number)
         return number
 
+    def set_alias(self, name: str, alias: str, number: str) -> None:
+        """For a version that MLflow's own client registered; `number` is MLflow's."""
+        if self.client().search_model_versions(f"name = '{name}' and version_number = {number}"):
+            self.client().set_registered_model_alias(name, alias, number)
+
     def delete_alias(self, name: str, alias: str) -> None:
         """Without complaint when the model or the alias is not there."""
         if _model_exists(self.client(), name):

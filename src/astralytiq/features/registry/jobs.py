@@ -27,7 +27,9 @@ def write(work: Work, wanted: dict[str, promoting.Tracked | None], name: str) ->
         return  # Nothing of this model was ever tracked: MLflow is not even opened.
     store = tracker(work.resources.settings)
     for alias, version in wanted.items():
-        if version:
+        if version and version.mlflow_version:
+            store.set_alias(name, alias, version.mlflow_version)
+        elif version:
             store.register(name, version.number, version.mlflow_run_id, alias=alias)
         else:
             store.delete_alias(name, alias)

@@ -12,6 +12,7 @@ from astralytiq.core.errors import Conflict, Forbidden
 from astralytiq.core.security import Actor
 
 from . import origins, serving
+from .external import refuse_external
 from .gates import Judgement, judge
 from .models import Model, ModelVersion, Stage
 from .schemas import Gate
@@ -49,6 +50,8 @@ async def change_stage(
     """
     refuse_strangers(actor, model)
     version = await get_version(session, model, number)
+    if stage is Stage.production:
+        refuse_external(model.name, version)
     judged = await passed(session, actor, model, version, gate) if gate else None
     before, model.updated_at = version.stage, utc_now()
     await session.flush()  # Raises the model's row version.
@@ -151,10 +154,11 @@ def deployed_before(model: Model, left: ModelVersion | None) -> Select[ModelVers
 
 @dataclass(frozen=True)
 class Tracked:
-    """A version with its MLflow run."""
+    """A version with its MLflow run, or with MLflow's own number where a client registered it."""
 
     number: int
     mlflow_run_id: str
+    mlflow_version: str | None
 
 
 async def tracked_stages(session: AsyncSession, name: str) -> dict[str, Tracked | None]:
@@ -163,11 +167,12 @@ async def tracked_stages(session: AsyncSession, name: str) -> dict[str, Tracked 
     wanted: dict[str, Tracked | None] = {"newest": None, "staging": None, "production": None}
     query = (
         select(ModelVersion)
-        .where(ModelVersion.model_id == model.id, ModelVersion.mlflow_run_id.is_not(None))
+        .where(ModelVersion.model_id == model.id)
+        .where(ModelVersion.mlflow_run_id.is_not(None) | ModelVersion.mlflow_version.is_not(None))
         .order_by(ModelVersion.number)
     )
     for version in await session.scalars(query):
-        found = Tracked(version.number, str(version.mlflow_run_id))
+        found = Tracked(version.number, version.mlflow_run_id or "", version.mlflow_version)
         wanted["newest"] = found
         if version.stage in wanted:
             wanted[version.stage] = found

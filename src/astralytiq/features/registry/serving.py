@@ -21,6 +21,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.core.storage import Damaged
 
+from .external import refuse_external
 from .models import ModelVersion, Stage
 from .service import get, get_version
 
@@ -107,7 +108,9 @@ async def serving_version(
     """The version asked for, else the one in production."""
     model = await get(session, name)
     if number is not None:
-        return await get_version(session, model, number)
+        asked = await get_version(session, model, number)
+        refuse_external(name, asked)
+        return asked
     query = select(ModelVersion).filter_by(model_id=model.id, stage=Stage.production)
     if found := await session.scalar(query):
         return found
