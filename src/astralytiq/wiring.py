@@ -134,6 +134,7 @@ def root_routers() -> tuple[APIRouter, ...]:
         telemetry.events,
         tracking.metrics,
         tracking.runs,
+        monitoring.scraped,
     )
 
 
@@ -157,7 +158,6 @@ def followers() -> tuple[Follower, ...]:
     from astralytiq.features.registry.serving import follow_changes
 
     return (follow_revocations, follow_changes)
-        monitoring.scraped,
 
 
 def authenticate() -> Authenticate:
