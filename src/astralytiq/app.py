@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from astralytiq import __version__, migrations, wiring
-from astralytiq.core import middleware, openapi, problems
+from astralytiq.core import middleware, openapi, problems, tracing
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.metrics import Performance
 from astralytiq.core.resources import Resources, opened
@@ -52,6 +52,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_url="/openapi.json",
+        telemetry=tracing.of_requests(settings),
     )
     app.state.performance = Performance()
     app.state.revision = migrations.head()
@@ -74,6 +75,7 @@ def beside(
 ) -> list[asyncio.Future[None]]:
     live: Broadcast = app.state.broadcast
     work = [live.tail(), *(follow(live) for follow in wiring.followers())]
+    work += [own(resources, app.state.performance) for own in wiring.companions()]
     work += [companion(resources) for companion in companions]
     app.state.companions = [asyncio.ensure_future(one) for one in work]
     return list(app.state.companions)

@@ -106,6 +106,8 @@ async def busy_alice(alice: Alice, resources: Resources) -> Alice:
     assert answer.status_code == 201, answer.text
     kept = await client.put(f"{API}/secrets/METERS", json={"value": "told to nobody"})
     assert kept.status_code in (200, 201), kept.text
+    drawn = await client.post(f"{API}/dashboards", json={"name": "shop"})
+    assert drawn.status_code == 201, drawn.text
     version = await store_version(resources, client)
     prediction = Prediction(
         model_version_id=version.id, model="flowers", version=1, inputs={"data": [[1.0, 0]]},

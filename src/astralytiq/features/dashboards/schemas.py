@@ -76,7 +76,7 @@ class GroupQuery(Asked):
 
 
 class Shown(Body):
-    title: Annotated[str, Field(max_length=200, pattern=ONE_LINE)] = ""
+    title: Name | None = None
     width: Annotated[int, Field(ge=1, le=12, description="of twelve columns")] = 4
 
 
@@ -189,7 +189,7 @@ class WidgetData(Answer):
 
     index: int
     type: str
-    title: str
+    title: str | None
     data: Any = None
     error: str | None = None
 
