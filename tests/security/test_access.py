@@ -170,7 +170,7 @@ def expected(door: Operation) -> tuple[int, ...]:
     if door.key in THEIR_OWN:
         return (422,)
     if door.key in TEAMS:
-        return (200, 202, 409)  # 409: promoted to nothing yet, or running already
+        return (200, 201, 202, 409)  # 409: promoted to nothing yet, or running already
     return (200,) if door.is_safe else (403,)
 
 
