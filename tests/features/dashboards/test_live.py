@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -16,6 +17,7 @@ from astralytiq.features.accounts import credentials, keys, service, sessions, t
 from astralytiq.features.dashboards import pulse
 from astralytiq.features.dashboards.pulse import pulse_of
 from astralytiq.features.dashboards.router import watching as door
+from tests.factories import make_client
 
 from .conftest import Live, bearer, heard
 
@@ -160,11 +162,25 @@ async def test_a_key_hears_what_its_scopes_allow(live: Live) -> None:
     async with live.open("?topics=runs", headers=bearer(key)) as watcher:
         assert (await heard(watcher))["topics"] == ["runs"]
         await live.say("job/1", {"job_id": "1", "owner_id": user.id})
-        await live.say("telemetry/device", {"ear_value": 0.2})
+        await live.say("telemetry", {"events": 1})
         await live.say("run/meters", {"source": "meters"})
         assert (await heard(watcher))["type"] == "run"
         await watcher.send('{"type": "subscribe", "topics": ["jobs"]}')
         assert "jobs" in (await heard(watcher))["detail"]
+
+
+async def test_events_of_devices_are_told_as_they_are_stored(live: Live, app: FastAPI) -> None:
+    _, token = await live.person(Role.data_scientist)
+    async with live.open("?topics=events", headers=bearer(token)) as watcher:
+        assert (await heard(watcher))["events"] == []
+        event = {"ear_value": 0.2, "is_drowsy": True, "duration_ms": 3000, "device_id": "cab-7"}
+        async with make_client(app, token) as device:
+            assert (await device.post("/telemetry", json=event)).status_code == 200
+        told = await heard(watcher, "event")
+    assert (told["data"]["events"], told["data"]["drowsy"]) == (1, 1)
+    assert told["data"]["latest"][0]["device_id"] == "cab-7"
+    async with live.open("?topics=events", headers=bearer(token)) as watcher:
+        assert (await heard(watcher))["events"][0]["device_id"] == "cab-7"
 
 
 async def test_topics_are_chosen_and_dropped(live: Live) -> None:

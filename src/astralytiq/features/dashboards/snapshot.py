@@ -13,6 +13,7 @@ from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.schemas_runs import RunRead
 from astralytiq.features.jobs import service as jobs
 from astralytiq.features.jobs.schemas import JobRead
+from astralytiq.features.telemetry import recent
 
 from .watching import SCOPES, Topic, Viewer
 
@@ -51,9 +52,17 @@ async def newest_runs(
     return [RunRead.model_validate(run).model_dump(mode="json") for run in found]
 
 
+async def newest_events(
+    resources: Resources, session: AsyncSession, actor: Actor, limit: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await recent.recent(session, limit))["events"]
+    return found
+
+
 NEWEST_OF: dict[Topic, Callable[..., Awaitable[list[dict[str, Any]]]]] = {
     Topic.jobs: newest_jobs,
     Topic.runs: newest_runs,
+    Topic.events: newest_events,
 }
 
 

@@ -35,7 +35,8 @@ KINDS = {
     "run": Kind(Topic.runs, "run", "runs:read"),
     "alert": Kind(Topic.alerts, "alert", "data:read"),
 }
-BEGINNINGS = tuple(f"{name}/" for name in KINDS)
+# Of telemetry there is one topic: what came in within a moment is told together.
+BEGINNINGS = ("telemetry", "job/", "run/", "alert/")
 SCOPES = {kind.topic: kind.scope for kind in KINDS.values()}
 
 
