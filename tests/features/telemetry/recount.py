@@ -1,5 +1,7 @@
 """Counts all events again, and compares with what the roll-ups say."""
 
+from typing import Any
+
 from sqlalchemy import select
 
 from astralytiq.core.resources import Resources
@@ -30,7 +32,8 @@ async def refuse_wrong_sums(resources: Resources) -> int:
     """How many events there are, once every roll-up was found to equal a recount of them."""
     async with resources.database.reading() as session:
         events = list(await session.scalars(select(Event)))
-        for table, step in ((Minute, MINUTE), (Hour, HOUR)):
+        tables: tuple[tuple[Any, int], ...] = ((Minute, MINUTE), (Hour, HOUR))
+        for table, step in tables:
             stored = {
                 (cell.device, cell.start): tuple(getattr(cell, name) for name in SUMS)
                 for cell in await session.scalars(select(table))

@@ -35,6 +35,11 @@ async def get(session: AsyncSession, number: int) -> Device:
     raise NotFound(f"There is no device {number}.")
 
 
+async def is_known(session: AsyncSession, device_id: str) -> bool:
+    query = living().where(Device.device_id == device_id)
+    return await session.scalar(query.limit(1)) is not None
+
+
 async def rename(session: AsyncSession, actor: Actor, device: Device, name: str | None) -> None:
     if device.name == name:
         return
