@@ -19,6 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from astralytiq.core.db import Entity, utc_now
 
 NAMESPACE = "astralytiq"
+ALL_DEVICES = "*"
 
 
 class Kind(StrEnum):
@@ -28,6 +29,7 @@ class Kind(StrEnum):
     run = "run"  # of ingestion, by its id
     raw = "raw"  # the payloads that a run stored, by the run's id
     records = "records"  # the records that a run wrote, by the run's id
+    telemetry = "telemetry"  # events, by what their device calls itself; "*" of all devices
     upload = "upload"  # a file that somebody sent, by its SHA-256
     dataset_version = "dataset_version"  # "7@2"
     training_run = "training_run"  # by its job's id

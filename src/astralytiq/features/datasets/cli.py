@@ -56,6 +56,7 @@ def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = Fal
 astralytiq dataset freeze readings --source meters
 astralytiq dataset freeze "news on roses" --where category=garden --where q=rose
 astralytiq dataset freeze tried --job 0198b2c4-5d7e-7f10-8a3b-1c2d3e4f5a6b --table candidates
+astralytiq dataset freeze drives --telemetry --device cab-7 --since 2026-01-31
 """)
 def freeze_dataset(
     context: typer.Context,
@@ -71,10 +72,21 @@ def freeze_dataset(
     table: Annotated[
         str, typer.Option(help="Which one: candidates, folds, importances or rejects.")
     ] = "",
+    telemetry: Annotated[bool, typer.Option("--telemetry", help="Events of devices.")] = False,
+    device: Annotated[str, typer.Option(help="Of this one alone, as it calls itself.")] = "",
+    since: Annotated[str, typer.Option(help="Events at this time or later.")] = "",
+    until: Annotated[str, typer.Option(help="Events before this time.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Freeze records, or a table that a job left, as the first version of a new data set."""
-    body = {"name": name, **(left_by(job, table) if job else which(source, where or []))}
+    """Freeze records, events, or a table that a job left, as a new data set's first version."""
+    asked = {"device": device, "since": since, "until": until}
+    events = {key: value for key, value in asked.items() if value}
+    if events and not telemetry:
+        fail("--device, --since and --until choose events: add --telemetry.", BAD_INPUT)
+    if telemetry:
+        body = {"name": name, "from_telemetry": events}
+    else:
+        body = {"name": name, **(left_by(job, table) if job else which(source, where or []))}
     with connected(context) as client:
         made = client.post("/datasets", json=body)
         follow(client, made["job_id"], f"freezing {name}")
@@ -90,7 +102,7 @@ def which(source: str, where: list[str]) -> dict[str, dict[str, str]]:
         fail(f"--where {wrong[0]!r}: write FILTER=VALUE, such as category=news.", BAD_INPUT)
     query = dict(one.split("=", 1) for one in where)
     if not (source or query):
-        fail("Say which: --source NAME, --where FILTER=VALUE, or --job ID.", BAD_INPUT)
+        fail("Say which: --source NAME, --where FILTER=VALUE, --job ID, or --telemetry.", BAD_INPUT)
     if not query:
         return {"from_records": {"source": source}}
     return {"from_query": query | ({"source": source} if source else {})}

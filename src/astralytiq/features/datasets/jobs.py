@@ -9,7 +9,7 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 from astralytiq.core.security import Actor
 
-from . import from_jobs, measuring, outputs, service, tables
+from . import from_jobs, from_telemetry, measuring, outputs, service, tables
 from .models import DatasetVersion
 from .tables import Written
 
@@ -50,6 +50,8 @@ async def read(
     key = outputs.key_of(work)
     if "job" in query:
         return await from_jobs.written(work, session, query, key)
+    if "telemetry" in query:
+        return await from_telemetry.written(work, session, query, key)
     found = await tables.from_records(work, session, service.filters_of(query), key)
     return found.written, service.origin_of_records(query) | {"run_ids": found.run_ids}
 

@@ -26,6 +26,7 @@ class DatasetType(StrEnum):
     xlsx = "xlsx"
     predictions = "predictions"
     job = "job"  # a table that a job left
+    telemetry = "telemetry"
 
 
 LIVING = text("deleted_at IS NULL")

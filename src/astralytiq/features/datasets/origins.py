@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import lineage
-from astralytiq.core.lineage import Edge, Kind, Node
+from astralytiq.core.lineage import ALL_DEVICES, Edge, Kind, Node
 
 from .models import DatasetVersion
 
@@ -20,7 +20,7 @@ async def connect(session: AsyncSession, name: str, version: DatasetVersion) -> 
 
 
 def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
-    """A file, a job's work, or the records that runs wrote."""
+    """A file, a job's work, events of devices, or the records that runs wrote."""
     kind = origin.get("kind")
     if kind == "upload":
         return [Node(Kind.upload, origin["sha256"])]
@@ -28,4 +28,6 @@ def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
         return [Node(Kind.batch_prediction, origin["job_id"])]
     if kind == "job":
         return [Node(Kind(origin["of"]["kind"]), origin["of"]["id"])]
+    if kind == "telemetry":
+        return [Node(Kind.telemetry, origin["device"] or ALL_DEVICES)]
     return [Node(Kind.records, run_id) for run_id in origin.get("run_ids", ())]

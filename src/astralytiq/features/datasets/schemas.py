@@ -50,15 +50,29 @@ class FromJob(Body):
     )
 
 
+class FromTelemetry(Body):
+    """Events of devices that all of these fit. With none of them, all events."""
+
+    device: Name | None = Field(None, description="as it calls itself")
+    since: Moment | None = Field(None, description="at this time or later")
+    until: Moment | None = Field(None, description="before this time")
+
+
 class FromSomewhere(Body):
     from_records: FromRecords | None = None
     from_query: FromQuery | None = None
     from_job: FromJob | None = None
+    from_telemetry: FromTelemetry | None = None
+
+    @property
+    def given(self) -> int:
+        ways = (self.from_records, self.from_query, self.from_job, self.from_telemetry)
+        return sum(one is not None for one in ways)
 
     @model_validator(mode="after")
     def one_of_them(self) -> Self:
-        if sum(one is not None for one in (self.from_records, self.from_query, self.from_job)) > 1:
-            raise ValueError("Give one of from_records, from_query and from_job.")
+        if self.given > 1:
+            raise ValueError("Give one of from_records, from_query, from_job and from_telemetry.")
         return self
 
 
@@ -68,9 +82,10 @@ class DatasetCreate(FromSomewhere):
 
     @model_validator(mode="after")
     def at_least_one(self) -> Self:
-        if not (self.from_records or self.from_query or self.from_job):
+        if not self.given:
             raise ValueError(
-                "Give from_records: {source}, from_query, or from_job: {job_id}; or upload a file."
+                "Give from_records: {source}, from_query, from_job: {job_id}, or from_telemetry; "
+                "or upload a file."
             )
         return self
 

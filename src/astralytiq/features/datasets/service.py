@@ -17,7 +17,7 @@ from astralytiq.engines.tabular import parquet
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.ingestion.searching import Filters
 
-from . import from_jobs, origins, tables
+from . import from_jobs, from_telemetry, origins, tables
 from .models import Dataset, DatasetStatus, DatasetType, DatasetVersion
 from .schemas import DatasetCreate, FromQuery, Preview, VersionCreate
 from .tables import Written
@@ -115,7 +115,7 @@ async def create(
     await refuse_taken(session, actor, name)
     dataset = Dataset(
         name=name,
-        type=DatasetType.job if "job" in query else DatasetType.records,
+        type=type_of(query),
         description=description,
         owner_id=actor.account_id,
         source=query.get("source"),
@@ -129,8 +129,15 @@ async def create(
     return dataset
 
 
+def type_of(query: dict[str, Any]) -> DatasetType:
+    made = (one for one in (DatasetType.job, DatasetType.telemetry) if one.value in query)
+    return next(made, DatasetType.records)
+
+
 def asked_for(body: DatasetCreate | VersionCreate | None) -> dict[str, Any] | None:
-    """Which records, as the filters of /data that are set; or which job's table."""
+    """Which records, as the filters of /data that are set; which job's table; which events."""
+    if body and body.from_telemetry:
+        return {"telemetry": body.from_telemetry.model_dump(mode="json", exclude_none=True)}
     if body and body.from_job:
         return {"job": body.from_job.job_id, "table": body.from_job.table}
     if body and body.from_records:
@@ -154,6 +161,8 @@ async def settled(session: AsyncSession, actor: Actor, query: dict[str, Any]) ->
     """Refuses what is not there or may not be seen; names what was left open."""
     if "job" in query:
         return await from_jobs.settled(session, actor, query)
+    if "telemetry" in query:
+        return await from_telemetry.settled(session, actor, query)
     await refuse_unknown(session, query)
     return query
 

@@ -6,10 +6,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.errors import Invalid, NotFound
-from astralytiq.core.lineage import Kind, LineageEdge, Node
+from astralytiq.core.lineage import ALL_DEVICES, Kind, LineageEdge, Node
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.ingestion import service as ingestion
 from astralytiq.features.registry import service as registry
+from astralytiq.features.telemetry import devices as telemetry
 
 # How the names begin that tell things of one kind from all others of the namespace.
 PLURALS = {
@@ -17,6 +18,7 @@ PLURALS = {
     Kind.run: "runs",
     Kind.raw: "raw",
     Kind.records: "records",
+    Kind.telemetry: "telemetry",
     Kind.upload: "uploads",
     Kind.dataset_version: "datasets",
     Kind.training_run: "trainings",
@@ -41,6 +43,7 @@ def href_of(node: Node) -> str | None:
         Kind.run: f"etl/runs/{quote(node.id)}",
         Kind.raw: f"etl/runs/{quote(node.id)}",
         Kind.records: f"etl/runs/{quote(node.id)}",
+        Kind.telemetry: f"statistics{of_device(node.id)}",
         Kind.dataset_version: f"datasets/{quote(this)}/preview?version={quote(number)}",
         Kind.training_run: f"jobs/{quote(node.id)}",
         Kind.batch_prediction: f"jobs/{quote(node.id)}",
@@ -49,6 +52,10 @@ def href_of(node: Node) -> str | None:
         Kind.prediction: f"predictions/{quote(node.id)}",
     }
     return f"/api/v1/{known[node.kind]}" if node.kind in known else None
+
+
+def of_device(device_id: str) -> str:
+    return "" if device_id == ALL_DEVICES else f"?device={quote(device_id, safe='')}"
 
 
 async def find(session: AsyncSession, kind: Kind, thing_id: str) -> Node:
@@ -76,6 +83,8 @@ async def has_edges(session: AsyncSession, node: Node) -> bool:
 async def known_as(session: AsyncSession, node: Node) -> str:
     """Of a thing that nothing came of yet, and that came of nothing: its room knows it."""
     if node.kind is Kind.source and await ingestion.find_source(session, node.id):
+        return node.id
+    if node.kind is Kind.telemetry and await telemetry.is_known(session, node.id):
         return node.id
     if node.kind is Kind.run:
         return (await ingestion.get_run(session, node.id)).run_id
