@@ -251,6 +251,16 @@ OF_XGBOOST = (
     ),
 )
 
+# Not among those that can be trained: files that were made elsewhere.
+ONNX = Algorithm(
+    "onnx",
+    "A model that was made elsewhere, as ONNX.",
+    "astralytiq model upload MODEL model.onnx --signature signature.json",
+    (),
+    extra="onnx",
+    needs=("onnxruntime",),
+)
+
 ALGORITHMS: dict[str, Algorithm] = {
     algorithm.name: algorithm for algorithm in (*TREES, KMEANS, *OF_SCIKIT, *OF_XGBOOST)
 }
@@ -261,6 +271,8 @@ def adapter_of(name: str) -> Adapter:
 
     NumPy, ml_core and whatever is behind an adapter are loaded only where they are used.
     """
+    if name == ONNX.name:
+        return of_onnx()
     algorithm = ALGORITHMS[name]
     if algorithm in OF_SCIKIT:
         return of_scikit(algorithm)
@@ -275,9 +287,20 @@ def adapter_of(name: str) -> Adapter:
     return TreeAdapter(algorithm)
 
 
-def of_scikit(algorithm: Algorithm) -> Adapter:
+def refuse_missing(algorithm: Algorithm) -> None:
     if (status := status_of(algorithm)) != AVAILABLE:
         raise MissingExtra(f"{algorithm.name} {status}")
+
+
+def of_onnx() -> Adapter:
+    refuse_missing(ONNX)
+    from .onnxmodel import OnnxAdapter  # noqa: PLC0415
+
+    return OnnxAdapter(ONNX)
+
+
+def of_scikit(algorithm: Algorithm) -> Adapter:
+    refuse_missing(algorithm)
     from .scikit import ADAPTERS  # noqa: PLC0415
 
     adapter: Adapter = ADAPTERS[algorithm.name](algorithm)

@@ -79,7 +79,7 @@ class Reader:
         mark = self.take(1)
         found = self.number(mark) if mark in FORMATS and mark[0] in WHOLE else -1
         if not 0 <= found <= len(self.content) - self.at:
-            raise Damaged("it tells a length that it does not have")
+            raise Damaged("it ends too early, or tells a length that it does not have")
         return int(found)
 
     def text(self) -> str:

@@ -74,7 +74,8 @@ class XGBoostAdapter:
             if told["algorithm"] != self.algorithm.name:
                 raise ValueError(f"the file holds no {self.algorithm.name}")
             scores, importances = read(learner)
-            classes = labels_of(told["classes"], scores)
+            is_regression = learner["objective"]["name"] == NUMBERS
+            classes = labels_of(told["classes"], scores, is_regression)
         except (LookupError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(
                 f"The file is no model of XGBoost that was trained here ({type(error).__name__})."
@@ -135,7 +136,10 @@ def labelled(booster: Any, algorithm: str, classes: NDArray[Any] | None) -> byte
     labels = None if classes is None else classes.tolist()
     told = {"algorithm": algorithm, "classes": labels, "sha256": BLANK}
     booster.set_attr(**{OURS: json.dumps(told, separators=(",", ":"))})
-    blank = bytes(booster.save_raw("ubj"))
+    return hashed(bytes(booster.save_raw("ubj")))
+
+
+def hashed(blank: bytes) -> bytes:
     before, _, after = blank.rpartition(BLANK.encode())
     return before + hashlib.sha256(blank).hexdigest().encode() + after
 
@@ -145,6 +149,33 @@ def refuse_damaged(content: bytes, sha256: str) -> None:
     blank = before + BLANK.encode() + after
     if len(sha256) != len(BLANK) or hashlib.sha256(blank).hexdigest() != sha256:
         raise ValueError("The file is damaged: it is not what its SHA-256 says.")
+
+
+def adopted(content: bytes, names: list[str], classes: list[Any] | None) -> tuple[str, bytes]:
+    """The algorithm, and a file from elsewhere with the labels in it as if it were trained here."""
+    try:
+        learner = ubjson.read(content)["learner"]
+        found = [str(name) for name in learner["feature_names"]]
+        told = json.loads(dict(learner["attributes"]).get(OURS, "{}"))
+        theirs = told and (told["algorithm"], told["classes"])
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"it is no model of XGBoost ({type(error).__name__})") from None
+    if found and found != names:
+        raise ValueError(f"its features are {found}, and those of the signature {names}")
+    algorithm = "xgboost_regressor" if classes is None else "xgboost"
+    if theirs:  # It was trained here, or in another house like this one.
+        if theirs != (algorithm, classes):
+            raise ValueError("it names another task or other classes than the signature does")
+        return algorithm, content
+    told_here = {"algorithm": algorithm, "classes": classes, "sha256": BLANK}
+    entry = sized(OURS) + b"S" + sized(json.dumps(told_here, separators=(",", ":")))
+    before, mark, after = content.partition(sized("attributes") + b"{")
+    return algorithm, hashed(before + mark + entry + after)
+
+
+def sized(value: str) -> bytes:
+    held = value.encode()
+    return b"L" + len(held).to_bytes(8, "big") + held
 
 
 # Reading ----------------------------------------------------------------------------------------
@@ -209,11 +240,13 @@ def gains(trees: list[dict[str, Any]], n_features: int) -> NDArray[np.float64]:
     return total / total.sum() if total.any() else total
 
 
-def labels_of(labels: list[Any] | None, scores: Boosted) -> NDArray[Any] | None:
+def labels_of(
+    labels: list[Any] | None, scores: Boosted, is_regression: bool
+) -> NDArray[Any] | None:
     outputs = scores.base.size
+    if is_regression != (labels is None) or (is_regression and outputs != 1):
+        raise ValueError("it has labels and is a regression, or it has none and is no regression")
     if labels is None:
-        if outputs != 1:
-            raise ValueError("a regression has one output")
         return None
     if len(labels) != (outputs if outputs > 1 else 2):
         raise ValueError(f"it has {outputs} outputs and {len(labels)} labels")
