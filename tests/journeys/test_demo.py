@@ -114,13 +114,10 @@ def what_was_answered_leads_back_to_the_records(client: Client) -> None:
 
 
 def what_was_true_afterwards_is_told(client: Client) -> None:
-    graph = client.get("/lineage/model_version/weather_kind@1", params={"direction": "down"})
-    made = [node["id"] for node in graph["nodes"] if node["kind"] == "prediction"]
-    assert len(made) == 10
-    for prediction_id in made:
-        outcomes = client.get(f"/predictions/{prediction_id}")["outcomes"]
-        assert len(outcomes) == 20
-        assert {one["outcome"] for one in outcomes} <= {"drizzle", "fog", "rain", "snow", "sun"}
+    found = client.get("/models/weather_kind/monitoring", params={"version": 1})
+    (watched,) = found["versions"]
+    assert watched["traffic"]["rows"] == watched["quality"]["outcomes"] == 200
+    assert watched["inputs"]["verdict"] == "drift"  # It learnt from whole years; these are winters.
 
 
 def the_guide_shows_what_it_says(server: Server) -> None:

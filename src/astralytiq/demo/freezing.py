@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq import home
 from astralytiq.core import audit, jobs
-from astralytiq.core.errors import NotFound
+from astralytiq.core.errors import Conflict, NotFound
 from astralytiq.core.jobs import FINISHED
 from astralytiq.core.settings import Settings
 from astralytiq.features.datasets import measuring, uploads
@@ -145,7 +145,9 @@ def arrive(settings: Settings, file: str) -> None:
 
 async def register(desk: Desk, session: AsyncSession, source: str) -> None:
     spec = CsvSource.model_validate({"kind": "csv", "name": source, **SOURCES[source]})
-    await ingestion.ensure_source(session, desk.actor, spec)
+    found = await ingestion.ensure_source(session, desk.actor, spec)
+    if found.owner_id != desk.actor.id:
+        raise Conflict(f"There is a source {source!r} of somebody else: the demo leaves it alone.")
 
 
 async def run(desk: Desk, session: AsyncSession, source: str) -> str | None:
