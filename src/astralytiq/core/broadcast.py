@@ -5,7 +5,8 @@ also when a worker process sends it. Each API process tails the table and hands 
 listeners: one bounded queue each. Once it is full, a newer message takes the place of an older one
 of its topic, or of the oldest.
 
-What this process commits is handed on at once; for what others commit we look ten times a second.
+What this process commits is handed on at once; for what others commit we look ten times a second,
+or fifty times while a person watches.
 """
 
 import asyncio
@@ -121,6 +122,7 @@ class Broadcast:
         self._database = database
         self._backlog = backlog
         self._listeners: dict[Backlog, tuple[str, ...]] = {}
+        self._watched = 0
         self._last: int | None = None
         self.awake = asyncio.Event()
         TAILING.setdefault(database, WeakSet()).add(self)
@@ -131,16 +133,21 @@ class Broadcast:
         return self._last or 0
 
     @asynccontextmanager
-    async def listen(self, *topics: str) -> AsyncIterator[Backlog]:
-        """Messages whose topic equals, or begins with, one of `topics`."""
+    async def listen(self, *topics: str, watched: bool = False) -> AsyncIterator[Backlog]:
+        """Messages whose topic equals, or begins with, one of `topics`.
+
+        `watched` says that a person looks at them, who would see a tenth of a second.
+        """
         queue = Backlog(self._backlog)
         if self._last is None:
             self._last = await unbroken(self._newest())
         self._listeners[queue] = topics
+        self._watched += watched
         try:
             yield queue
         finally:
             del self._listeners[queue]
+            self._watched -= watched
             if not self._listeners:
                 self._last = None  # Nobody waits: the next listener starts at the end.
 
@@ -152,9 +159,10 @@ class Broadcast:
                 # of a read would answer to a loop that is closed by then.
                 await unbroken(self._deliver_if_possible())
             await asyncio.sleep(PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS - PAUSE_SECONDS):
-                    await self.awake.wait()
+            if not self._watched:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS - PAUSE_SECONDS):
+                        await self.awake.wait()
             self.awake.clear()
 
     async def _deliver_if_possible(self) -> None:

@@ -80,7 +80,8 @@ class Watch:
         if topics := asked.get("topics"):
             self.viewer.choose(topics.split(",") if isinstance(topics, str) else topics)
         revoked = f"{credentials.TOPIC}{known.actor.id}"
-        async with self.broadcast.listen(*watching.BEGINNINGS, revoked) as self.backlog:
+        topics = (*watching.BEGINNINGS, revoked)
+        async with self.broadcast.listen(*topics, watched=True) as self.backlog:
             with pulse_of(self.resources).felt_by(self.backlog, self.socket.app.state.performance):
                 await self.greet(asked.get("last_sequence"))
                 await first_end([self.listen(), self.tell(), self.recheck()])
