@@ -47,6 +47,7 @@ def load_jobs() -> None:
     from astralytiq.features.predictions import counting_jobs as predicted  # noqa: F401
     from astralytiq.features.predictions import jobs as predictions  # noqa: F401
     from astralytiq.features.registry import jobs as registry  # noqa: F401
+    from astralytiq.features.registry import taking_jobs as taken  # noqa: F401
     from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401
     from astralytiq.features.training import job_tables as trained  # noqa: F401
     from astralytiq.features.tracking import jobs as tracking  # noqa: F401

@@ -104,6 +104,13 @@ BODIES: Mapping[tuple[str, str], Any] = {
     ("post", f"{API}/models/{{name}}/predict-batch"): {"dataset_id": 1, "version": 1},
 }
 
+# What some doors want beside a file.
+FORMS: Mapping[tuple[str, str], dict[str, str]] = {
+    ("post", f"{API}/models/{{name}}/versions"): {
+        "signature": '{"features": [{"name": "length"}], "task": "regression"}'
+    },
+}
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -149,6 +156,7 @@ class Operation:
     ) -> httpx2.Response:
         if self.uploads:
             options["files"] = {"file": ("a.csv", "a,b\n1,2\n")}
+            options["data"] = FORMS.get(self.key, {})
         elif self.method in ("post", "put", "patch") or body is not None:
             options["json"] = body if body is not None else BODIES.get(self.key, {})
         # Of events those so far: a stream of them would go on until the run ends.

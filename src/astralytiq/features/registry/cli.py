@@ -18,7 +18,9 @@ from astralytiq.terminal import (
     show_one,
 )
 
-app = group("model", "Models: list, show, promote, export, reproduce.")
+app = group("model", "Models: list, show, promote, export, upload, reproduce.")
+
+UPLOAD_SECONDS = 3600
 
 COLUMNS = ("name", "type", "accuracy", "f1_score", "status", "deployment_date", "avg_latency_ms")
 VERSION_COLUMNS = ("version", "algorithm", "stage", "dataset", "seed", "metrics", "created_at")
@@ -113,6 +115,33 @@ def export_version(
             for part in parts:
                 target.write(part)
         typer.echo(f"wrote {file} ({file.stat().st_size} bytes)")
+
+
+@app.command("upload")
+@examples("astralytiq model upload iris_elsewhere iris.onnx --signature iris.json")
+def upload_version(
+    context: typer.Context,
+    name: str,
+    file: Path,
+    signature: Annotated[
+        Path,
+        typer.Option(
+            help='JSON: {"features": [{"name": …}], "task": …, "target": …, "classes": […]}'
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Make a version of a model that was trained elsewhere: an ONNX file, or XGBoost's .ubj."""
+    for needed in (file, signature):
+        if not needed.is_file():
+            fail(f"{needed} is no file.", BAD_INPUT)
+    told = {"signature": signature.read_text(encoding="utf-8")}
+    with connected(context) as client, file.open("rb") as content:
+        files = {"file": (file.name, content)}
+        path = f"/models/{name}/versions"
+        asked = client.post(path, files=files, data=told, timeout=UPLOAD_SECONDS)
+        found = follow(client, asked["job_id"], f"taking in {file.name}")["result"]
+        show_one(client.get(f"{path}/{found['version']}"), as_json=as_json)
 
 
 @app.command("reproduce")

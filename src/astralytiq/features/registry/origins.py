@@ -25,6 +25,15 @@ async def connect_training(session: AsyncSession, name: str, version: ModelVersi
     )
 
 
+async def connect_upload(
+    session: AsyncSession, name: str, version: ModelVersion, sent: str
+) -> None:
+    """The file as it came, model version."""
+    made = {"sha256": version.sha256, "algorithm": version.algorithm}
+    edge = Edge(Node(Kind.upload, sent), node_of(name, version), version.job_id, made)
+    await lineage.connect(session, [edge])
+
+
 async def connect_deployment(session: AsyncSession, name: str, version: ModelVersion) -> None:
     """A version that goes into production again is the same deployment."""
     made = node_of(name, version)

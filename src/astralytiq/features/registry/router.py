@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Request, Response
+from fastapi import File, Form, Path, Query, Request, Response, UploadFile
+from pydantic import Json
 
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
@@ -18,11 +19,12 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import promoting, service
+from . import promoting, service, uploading
 from .exporting import ModelFormat, export
 from .models import Model
 from .promoting import Change
 from .schemas import ModelRead, StageChange, StageRead, VersionRead
+from .schemas_uploads import UploadAsked, UploadSignature
 
 router = room("/models", "models")
 
@@ -31,6 +33,8 @@ Writer = Annotated[Actor, needs("models:write")]
 Number = Annotated[Id, Path(alias="version")]
 BYTES = "application/octet-stream"
 FILE: dict[int | str, dict[str, Any]] = {200: {"content": {BYTES: {}}}}
+ModelFile = Annotated[UploadFile, File(description="ONNX, or XGBoost's UBJ; never a pickle")]
+Signed = Annotated[Json[UploadSignature], Form(description="JSON: features, task, target, classes")]
 
 
 @router.get("")
@@ -61,6 +65,21 @@ async def list_versions(
     found, total = await service.list_versions(session, name, page.limit, page.offset)
     describe_page(request, response, page, total)
     return found
+
+
+@router.post("/{name}/versions", status_code=202)
+@charged_to("expensive")
+async def upload_version(
+    response: Response,
+    house: House,
+    actor: Writer,
+    name: str,
+    file: ModelFile,
+    signature: Signed,
+) -> UploadAsked:
+    asked = await uploading.receive(house, actor, name, file.file, signature)
+    response.headers["Location"] = f"/api/v1/jobs/{asked.job_id}"
+    return asked
 
 
 @router.get("/{name}/versions/{version}")

@@ -27,7 +27,10 @@ DIGITS = 10  # of a number that every database can hold
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model as training hands it over; the file is stored already."""
+    """A model as training hands it over; the file is stored already.
+
+    What was made elsewhere has no data set version and no seed.
+    """
 
     algorithm: str
     task: str
@@ -37,9 +40,9 @@ class Trained:
     features: list[dict[str, str]]
     target: str
     classes: list[Any]
-    dataset_version_id: int
+    dataset_version_id: int | None
     dataset: str
-    seed: int
+    seed: int | None
     storage_key: str
     sha256: str
     size_bytes: int
@@ -192,9 +195,12 @@ async def version_of_job(session: AsyncSession, job_id: str) -> ModelVersion | N
 
 
 async def add_version(
-    session: AsyncSession, actor: Actor, name: str, trained: Trained
+    session: AsyncSession, actor: Actor, name: str, trained: Trained, *, sent: str = ""
 ) -> ModelVersion:
-    """The next version of `name`, made if it is new; a job that runs again finds its version."""
+    """The next version of `name`, made if it is new; a job that runs again finds its version.
+
+    Of what was made elsewhere `sent` is the SHA-256 of the file as it came.
+    """
     if known := await version_of_job(session, trained.job_id):
         return known
     model = await session.scalar(select(Model).where(Model.name == name).with_for_update())
@@ -216,7 +222,10 @@ async def add_version(
     )
     await ask_to_mirror(session, actor, name)
     await session.flush()
-    await origins.connect_training(session, name, version)
+    if sent:
+        await origins.connect_upload(session, name, version, sent)
+    else:
+        await origins.connect_training(session, name, version)
     return version
 
 
