@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 
 from astralytiq import __version__, migrations, wiring
@@ -52,7 +53,7 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_url="/openapi.json",
-        telemetry=tracing.of_requests(settings),
+        telemetry=telemetry(settings),
     )
     app.state.performance = Performance()
     app.state.revision = migrations.head()
@@ -68,6 +69,18 @@ def create_app(
     problems.install(app)
     add_middleware(app, settings)
     return app
+
+
+def telemetry(settings: Settings) -> TelemetryConfig:
+    """Requests are traced if we trace at all, and measured by our own middleware."""
+    provider = tracing.PROCESS.prepare(settings)
+    return {
+        "tracing": provider is not None,
+        "tracer_provider": provider,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }
 
 
 def beside(

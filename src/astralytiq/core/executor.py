@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import jobs
+from astralytiq.core import jobs, tracing
 from astralytiq.core.errors import AppError
 from astralytiq.core.jobs import (
     Claim,
@@ -135,6 +135,12 @@ async def run_next(
 
 async def run(work: Work) -> None:
     held = work.claim
+    with tracing.span(f"job {held.name}", held.traceparent, job_id=held.id, attempt=held.attempt):
+        await run_traced(work)
+
+
+async def run_traced(work: Work) -> None:
+    held = work.claim
     beating = asyncio.create_task(work.heartbeat())
     try:
         result = await jobs.HANDLERS[held.name](work, **held.arguments)
@@ -170,6 +176,7 @@ async def settle_failure(work: Work, failure: Exception) -> None:
     final = jobs.is_final(failure) or held.attempt >= held.max_attempts
     foreseen = isinstance(failure, (AppError, Transient))
     words = jobs.worded(failure)
+    tracing.failed(words)
     log.log(
         logging.WARNING if foreseen else logging.ERROR,
         "job failed",

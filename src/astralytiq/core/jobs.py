@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from astralytiq.core import broadcast
+from astralytiq.core import broadcast, tracing
 from astralytiq.core.clock import DatabaseNow
 from astralytiq.core.db import Base, Database, Entity, new_id, utc_now
 from astralytiq.core.errors import AppError, Conflict, NotFound, Unavailable
@@ -68,6 +68,8 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    # The span in which somebody asked for it, if that is traced: what its worker does is a part.
+    traceparent: Mapped[str | None]
 
 
 class JobEvent(Entity):
@@ -108,6 +110,7 @@ class Claim:
     fence: int
     checkpoint: dict[str, Any] | None
     owner_id: int | None
+    traceparent: str | None
 
 
 def job(name: str) -> Callable[[Handler], Handler]:
@@ -161,6 +164,7 @@ async def enqueue(
         "idempotency_key": idempotency_key,
         "max_attempts": max_attempts,
         "run_at": DatabaseNow(),  # Claims compare it with this clock, not with ours.
+        "traceparent": tracing.context(),
     }
     statement = build(Job).values(values).on_conflict_do_nothing(index_elements=["idempotency_key"])
     stored = await session.scalar(statement.returning(Job))
@@ -207,6 +211,7 @@ async def claim(session: AsyncSession, owner: str, lease_seconds: float) -> Clai
     return Claim(
         found.id, found.name, found.arguments, found.attempt,
         found.max_attempts, found.fence, found.checkpoint, found.owner_id,
+        found.traceparent,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from astralytiq.core.db import unbroken
 from astralytiq.core.logging import client_address, request_id, write_line
 from astralytiq.core.metrics import Door, Performance
 from astralytiq.core.problems import last_resort, problem
+from astralytiq.core.tracing import note_request
 from astralytiq.core.web import API
 
 log = logging.getLogger("astralytiq.access")
@@ -60,6 +61,7 @@ class RequestContext:
             return
         seen = Seen(scope)
         tokens = (request_id.set(seen.identifier), client_address.set(address_of(scope)))
+        note_request(seen.identifier)
         self.performance.in_progress += 1
 
         async def answer(message: Message) -> None:

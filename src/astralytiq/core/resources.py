@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from astralytiq.core import tracing
 from astralytiq.core.db import Database
 from astralytiq.core.limits import Limits
 from astralytiq.core.settings import Settings
@@ -43,12 +44,14 @@ class Resources:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Resources]:
+    tracing.PROCESS.begin(settings)
     database = Database(settings.database)
     resources = Resources(settings, database, storage_of(settings), Limits(settings.budgets))
     try:
         yield resources
     finally:
         await resources.close()
+        await asyncio.to_thread(tracing.PROCESS.end)
 
 
 def storage_of(settings: Settings) -> Storage:

@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     download_limit_mb: int = Field(10_240, ge=1)
     slow_request_seconds: float = Field(2, gt=0)
 
+    otel_exporter_otlp_endpoint: str = ""
+    otel_service_name: str = "astralytiq"
+    figures_retention_days: int = Field(7, ge=1)
     @field_validator(
         "anonymous_scopes", "cors_origins", "allowed_hosts",
         "trusted_proxies",

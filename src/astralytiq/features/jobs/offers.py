@@ -22,7 +22,7 @@ from astralytiq.core.offers import (
 )
 
 # How a job is run, and by which machine, is nothing about the person.
-INNER = ("lease_owner", "lease_until", "fence", "checkpoint", "idempotency_key")
+INNER = ("lease_owner", "lease_until", "fence", "checkpoint", "idempotency_key", "traceparent")
 
 
 @personal_data("jobs", "Background jobs that you asked for.")
