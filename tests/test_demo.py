@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import executor
 from astralytiq.core.jobs import Job
@@ -16,6 +17,7 @@ from astralytiq.demo.projects import PROJECTS
 from astralytiq.demo.tables import TABLES
 from astralytiq.features.accounts import first_accounts
 from astralytiq.features.datasets import service as datasets
+from astralytiq.features.datasets.models import Dataset
 from astralytiq.features.registry import service as registry
 
 SOME = {"penguins", "wine", "co2_mauna_loa", "penguin_species", "wine_groups"}
@@ -61,9 +63,11 @@ async def test_what_fails_is_named_and_the_rest_is_loaded_once(
 
     told.clear()
     before = await jobs_asked(resources)
+    await delete(resources, "wine")
     await load(resources, told.append)
     assert told == []
     assert await jobs_asked(resources) == before
+    assert "wine" not in (await found(resources))[0]  # What somebody deleted does not come back.
 
 
 async def test_without_its_account_nothing_is_loaded(resources: Resources) -> None:
@@ -96,3 +100,13 @@ async def found(resources: Resources) -> tuple[dict[str, int], dict[str, int]]:
 async def jobs_asked(resources: Resources) -> int:
     async with resources.database.reading() as session:
         return await session.scalar(select(func.count(Job.id))) or 0
+
+
+async def delete(resources: Resources, name: str) -> None:
+    actor = await loading.owner(resources)
+
+    async def unit(session: AsyncSession) -> None:
+        query = datasets.living().where(Dataset.name == name)
+        await datasets.delete(session, actor, (await session.scalars(query)).one())
+
+    await resources.database.write(unit)

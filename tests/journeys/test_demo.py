@@ -17,7 +17,7 @@ LONGEST = 300.0
 Rows = dict[str, dict[str, Any]]
 
 
-def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start_and_then_stays(
+def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
@@ -34,11 +34,6 @@ def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start_an
             what_was_answered_leads_back_to_the_records(client)
             what_was_true_afterwards_is_told(client)
             the_guide_shows_what_it_says(second)
-            client.delete(f"/datasets/{datasets['sunspots']['id']}")
-    with served(home, "demo", cwd=ROOT) as third, third.signed_in() as client:
-        del datasets["sunspots"]  # What somebody deleted does not come back.
-        assert unchanged(loaded(client, "/datasets")) == unchanged(datasets)
-        assert unchanged(loaded(client, "/models")) == unchanged(models)
 
 
 def read_until(server: Server, words: str) -> str:
@@ -67,10 +62,6 @@ def loaded(client: Client, path: str) -> Rows:
     """By name, without what the quickstart made."""
     found = client.get(path, params={"limit": 100})
     return {one["name"]: one for one in found if not one["name"].startswith("quickstart")}
-
-
-def unchanged(found: Rows) -> dict[str, Any]:
-    return {name: (one["id"], one["version"], one["updated_at"]) for name, one in found.items()}
 
 
 def every_table_is_there_once_and_measured(client: Client, datasets: Rows) -> None:

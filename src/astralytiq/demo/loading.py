@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sqlalchemy import select
@@ -38,7 +38,7 @@ class Step:
     kind: str
     name: str
     work: Callable[[], Awaitable[str]]
-    needs: tuple[str, ...] = ()  # data sets
+    needs: tuple[str, ...] = ()  # the steps to wait for; a data set among them must be there
 
     @property
     def label(self) -> str:
@@ -124,15 +124,16 @@ def steps(desk: Desk) -> list[Step]:
 
 
 async def fill(desk: Desk, tell: Tell) -> Progress:
-    """What the README begins with comes first, then all the rest at the same time."""
+    """What the README begins with has the workers to itself; uploads need none. Then all the rest
+    at the same time."""
     todo = steps(desk)
     progress = Progress(tell, len(todo))
     done = {step.name: asyncio.Event() for step in todo}
-    first = [step for step in todo if step.name in (TABLES[0].name, MODELS[0].name)]
-    for some in (first, [step for step in todo if step not in first]):
-        async with asyncio.TaskGroup() as group:
-            for step in some:
-                group.create_task(take(step, progress, done))
+    first = {TABLES[0].name, MODELS[0].name} | {table.name for table in TABLES if table.file}
+    async with asyncio.TaskGroup() as group:
+        for step in todo:
+            needs = step.needs if step.name in first else (MODELS[0].name, *step.needs)
+            group.create_task(take(replace(step, needs=needs), progress, done))
     return progress
 
 
