@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from astralytiq.core.resources import Resources
+from astralytiq.core.db import Database
 from astralytiq.engines.severity import SEVERITIES
 from astralytiq.features.telemetry.models import Device, Event, Hour, Minute
 from astralytiq.features.telemetry.rollups import HOUR, MINUTE, SUMS
@@ -28,9 +28,9 @@ def recounted(events: list[Event], step: int) -> Cells:
     return found
 
 
-async def refuse_wrong_sums(resources: Resources) -> int:
+async def refuse_wrong_sums(database: Database) -> int:
     """How many events there are, once every roll-up was found to equal a recount of them."""
-    async with resources.database.reading() as session:
+    async with database.reading() as session:
         events = list(await session.scalars(select(Event)))
         tables: tuple[tuple[Any, int], ...] = ((Minute, MINUTE), (Hour, HOUR))
         for table, step in tables:

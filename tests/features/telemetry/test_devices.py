@@ -76,7 +76,7 @@ async def test_a_deleted_device_takes_all_along_that_it_sent(
     assert (await get(admin, f"{API}/jobs/{gone.json()['job_id']}"))["result"] == {"deleted": 12}
     assert (await get(admin, "/statistics"))["total_events"] == 2
     assert (await get(admin, "/statistics", device="d"))["total_events"] == 1
-    await refuse_wrong_sums(resources)
+    await refuse_wrong_sums(resources.database)
     assert await counted(resources, "SELECT count(*) FROM telemetry_devices") == [(2,)]
 
 
