@@ -33,7 +33,7 @@ PART = 8 << 20  # bytes of one call
 AT_ONCE = 4
 MOST_PARTS = 10_000  # of an object, by the protocol
 CONNECT_SECONDS, READ_SECONDS = 5, 20
-CHECK_SECONDS, CALL_SECONDS, PART_SECONDS = 3, 25, 90  # whatever happens: a slow trickle ends too
+CHECK_SECONDS, CALL_SECONDS, PART_SECONDS = 1.5, 25, 90  # whatever happens: a slow trickle ends too
 PAUSES = (0.2, 1.0, 3.0)  # before the second, third and fourth attempt
 REST_SECONDS = 5.0  # so long after it did not answer, it is not asked: others would wait as well
 ABANDONED = timedelta(days=1)

@@ -57,8 +57,8 @@ async def look_at_database(resources: Resources) -> str:
 
 
 async def look_at_storage(resources: Resources) -> str:
-    if not await asyncio.to_thread(resources.storage.is_writable):
-        raise Sick("cannot be written: check STORAGE_URL, its rights and free space")
+    if fault := await asyncio.to_thread(resources.storage.fault):
+        raise Sick(fault)
     return "can be written"
 
 
