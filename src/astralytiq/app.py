@@ -61,6 +61,8 @@ def create_app(
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
     openapi.install(app)
     app.add_route(f"{API}/openapi.json", openapi.answer, include_in_schema=False)
+    for router in wiring.first_routers():
+        app.include_router(router)
     for router in wiring.routers():
         app.include_router(router, prefix=API)
     for router in wiring.root_routers():
