@@ -2,8 +2,8 @@
 
 Field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. A file with parts
 outside of itself, loops, functions or operators that are not listed here is refused. None of those
-listed makes an array whose size depends on the values in the rows: what a model needs for so many
-rows it needs for any so many rows.
+listed makes an array that grows with the values in the rows: the memory that a model needs for so
+many rows it needs for any so many rows.
 """
 
 from collections.abc import Iterator
