@@ -38,7 +38,8 @@ class Step:
     kind: str
     name: str
     work: Callable[[], Awaitable[str]]
-    needs: tuple[str, ...] = ()  # the steps to wait for; a data set among them must be there
+    needs: tuple[str, ...] = ()  # data sets
+    after: str = ""  # whose turn is before this one's, whatever becomes of it
 
     @property
     def label(self) -> str:
@@ -116,30 +117,35 @@ async def owner(resources: Resources) -> Actor:
 
 
 def steps(desk: Desk) -> list[Step]:
+    """What the README begins with has the workers to itself. Uploads need none: they are converted
+    while the first model is trained. Then all the rest at the same time."""
+    table, model = TABLES[0].name, MODELS[0].name
+    tables = [Step("data set", t.name, partial(freezing.make, desk, t), t.needs) for t in TABLES]
+    models = [Step("model", m.name, partial(training.make, desk, m), m.needs) for m in MODELS]
+    first, uploads = {table, model}, {t.name for t in TABLES if t.file}
     return [
-        *(Step("data set", t.name, partial(freezing.make, desk, t), t.needs) for t in TABLES),
-        *(Step("model", m.name, partial(training.make, desk, m), m.needs) for m in MODELS),
-        Step("projects", "", partial(projects.make, desk)),
-    ]
+        step if step.name in first
+        else replace(step, after=table if step.name in uploads else model)
+        for step in (*tables, *models, Step("projects", "", partial(projects.make, desk)))
+    ]  # fmt: skip
 
 
 async def fill(desk: Desk, tell: Tell) -> Progress:
-    """What the README begins with has the workers to itself; uploads need none. Then all the rest
-    at the same time."""
     todo = steps(desk)
     progress = Progress(tell, len(todo))
     done = {step.name: asyncio.Event() for step in todo}
-    first = {TABLES[0].name, MODELS[0].name} | {table.name for table in TABLES if table.file}
     async with asyncio.TaskGroup() as group:
         for step in todo:
-            needs = step.needs if step.name in first else (MODELS[0].name, *step.needs)
-            group.create_task(take(replace(step, needs=needs), progress, done))
+            group.create_task(take(step, progress, done))
     return progress
 
 
 async def take(step: Step, progress: Progress, done: dict[str, asyncio.Event]) -> None:
-    """One step, once those it needs have ended; whatever goes wrong, the others go on."""
+    """One step, in its turn, once those it needs have ended; whatever goes wrong, the others go
+    on."""
     try:
+        if step.after:
+            await done[step.after].wait()
         for needed in step.needs:
             await done[needed].wait()
             if (label := f"data set {needed}") in progress.failed:
