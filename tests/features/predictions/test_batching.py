@@ -15,6 +15,9 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Job, JobCancelled, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.engines.models.classifying import Classifying
+from astralytiq.engines.models.contract import Predictions
+from astralytiq.engines.models.trees import TreeAdapter
 from astralytiq.features.datasets.models import DatasetVersion
 from astralytiq.features.predictions import scoring, service
 from astralytiq.features.registry import service as registry
@@ -168,6 +171,41 @@ async def test_parts_of_any_size_make_the_same_table(
     assert whole.content_hash == parts.content_hash
     stored = resources.settings.home / "storage" / parts.storage_key
     assert pq.read_metadata(stored).num_row_groups == 1
+
+
+async def test_models_from_elsewhere_answer_as_they_can(
+    owner: httpx2.AsyncClient, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await asked(owner, dataset_id=1, name="ours")
+    await run_jobs()
+
+    class Other:
+        """No adapter of ours: what it answers comes as lists."""
+
+    monkeypatch.setattr(scoring, "Classifying", Other)
+    second = await asked(owner, dataset_id=1, name="lists")
+    await run_jobs()
+    ours, lists = [await rows_of(owner, one["output"]["dataset_id"]) for one in (first, second)]
+    assert lists == ours
+
+    def labels_alone(adapter: TreeAdapter, model: Any, features: Any) -> Predictions:
+        return Predictions(Classifying.predict(adapter, model, features).labels, [])
+
+    monkeypatch.setattr(TreeAdapter, "predict", labels_alone)
+    third = await asked(owner, dataset_id=1, name="labels")
+    await run_jobs()
+    alone = await rows_of(owner, third["output"]["dataset_id"])
+    assert list(alone[0]) == ["length", "width", "species", "prediction"]
+    assert [row["prediction"] for row in alone] == [row["prediction"] for row in ours]
+
+    def fails(adapter: TreeAdapter, model: Any, features: Any) -> Predictions:
+        raise ValueError("it answers with something that is no number")
+
+    monkeypatch.setattr(TreeAdapter, "predict", fails)
+    job = await asked(owner, dataset_id=1, name="fails")
+    await run_jobs()
+    error = (await job_of(owner, job))["error"]
+    assert "flowers@1 cannot answer for 1@1: it answers with something" in error
 
 
 async def test_everything_wrong_is_said_at_once_and_nothing_is_made(

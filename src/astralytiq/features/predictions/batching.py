@@ -19,7 +19,7 @@ from astralytiq.features.datasets import outputs
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.datasets.models import DatasetType, DatasetVersion
 from astralytiq.features.registry.models import ModelVersion
-from astralytiq.features.registry.serving import serving_version
+from astralytiq.features.registry.serving import Served, serving_version
 
 from .schemas_batches import BatchAsked, BatchRequest, Output
 
@@ -42,6 +42,11 @@ class Layout:
     @property
     def columns(self) -> list[Column]:
         return [*self.kept, *self.made]
+
+    def without_probabilities(self) -> "Layout":
+        made = self.made[:1]
+        left = {name: new for name, new in self.renamed.items() if new == made[0].name}
+        return Layout(self.kept, made, left)
 
     @property
     def kept_names(self) -> list[str]:
@@ -199,13 +204,13 @@ def refuse_too_wide(layout: Layout) -> None:
 
 
 def origin_of(
-    job_id: str, model: str, number: int, dataset: str, skipped: int, layout: Layout
+    job_id: str, served: Served, dataset: str, skipped: int, layout: Layout
 ) -> dict[str, Any]:
     return {
         "kind": "predictions",
         "job_id": job_id,
-        "model": model,
-        "version": number,
+        "model": served.model,
+        "version": served.number,
         "dataset": dataset,
         "skipped": skipped,
         "renamed": layout.renamed,

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.core.errors import Conflict
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 from astralytiq.core.security import Actor
@@ -58,29 +59,31 @@ async def found(
 async def predicted(work: Work, actor: Actor, output_id: int, batch: Batch) -> DatasetVersion:
     work.report(0.01, "reading", batch.frozen.reference)
     model = await service.model_of(work.resources, actor, batch.served)
-    written, skipped = await asyncio.to_thread(write, work, batch, model)
-    origin = batching.origin_of(
-        work.claim.id,
-        batch.served.model,
-        batch.served.number,
-        batch.frozen.reference,
-        skipped,
-        batch.layout,
-    )
+    try:
+        written, origin = await asyncio.to_thread(write, work, batch, model)
+    except ValueError as error:  # A model from elsewhere: ours answer to every number.
+        raise Conflict(
+            f"{batch.served.model}@{batch.served.number} cannot answer for "
+            f"{batch.frozen.reference}: {error}."
+        ) from error
     return await outputs.keep(work, actor, output_id, written, origin, batching.connect)
 
 
-def write(work: Work, batch: Batch, model: Any) -> tuple[Written, int]:
-    """The table, and how many of its rows have no prediction. Blocks."""
-    from .scoring import Scorer  # noqa: PLC0415 - NumPy: a worker that predicts nothing pays nothing
+def write(work: Work, batch: Batch, model: Any) -> tuple[Written, dict[str, Any]]:
+    """The table, and where it came from. Blocks."""
+    # NumPy: a worker that predicts nothing pays nothing.
+    from .scoring import Scorer, gives_probabilities  # noqa: PLC0415
 
     storage, key = work.resources.storage, outputs.key_of(work)
-    names = [feature["name"] for feature in batch.served.features]
-    scorer = Scorer(adapter_of(batch.served.algorithm), model, names, batch.layout)
+    served, layout = batch.served, batch.layout
+    names, adapter = [feature["name"] for feature in served.features], adapter_of(served.algorithm)
+    if len(layout.made) > 1 and not gives_probabilities(adapter, model, len(names)):
+        layout = layout.without_probabilities()
     with tables.whole(storage, batch.frozen) as path, storage.writing(key) as file:
-        scored = scorer.score(work, path, file)
-    columns = list(batch.layout.columns)
-    return Written(storage.describe(key), scored.rows, columns), scored.skipped
+        scored = Scorer(adapter, model, names, layout).score(work, path, file)
+    written = Written(storage.describe(key), scored.rows, layout.columns)
+    reference, skipped = batch.frozen.reference, scored.skipped
+    return written, batching.origin_of(work.claim.id, served, reference, skipped, layout)
 
 
 @ending(batching.JOB)

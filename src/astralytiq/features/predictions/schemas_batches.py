@@ -43,7 +43,8 @@ class BatchAsked(Answer):
     rows: int
     output: Output
     prediction_columns: list[str] = Field(
-        description="the prediction, then of a classifier each class's probability"
+        description="the prediction, then of a classifier each class's probability; one from "
+        "elsewhere may give labels alone, and then there is the prediction alone"
     )
     renamed: dict[str, str] = Field(
         description="those that would be called as another column is, and their names"

@@ -83,11 +83,18 @@ class Scorer:
 
     def predicted(self, matrix: NDArray[np.float64], types: Sequence[pa.DataType]) -> list[Any]:
         if not isinstance(self.adapter, Classifying):
-            return [pa.array(self.adapter.predict(self.model, matrix).labels, types[0])]
-        shares = self.adapter.shares(self.model, matrix)
-        classes: Any = pa.array(self.adapter.classes(self.model), types[0])
-        labels = classes.take(pa.array(shares.argmax(axis=1)))
-        return [labels, *(pa.array(np.ascontiguousarray(share)) for share in shares.T)]
+            found = self.adapter.predict(self.model, matrix)
+            labels, shares = pa.array(found.labels, types[0]), np.asarray(found.probabilities)
+        else:
+            shares = self.adapter.shares(self.model, matrix)
+            classes: Any = pa.array(self.adapter.classes(self.model), types[0])
+            labels = classes.take(pa.array(shares.argmax(axis=1)))
+        return [labels, *(pa.array(np.ascontiguousarray(share), types[1]) for share in shares.T)]
+
+
+def gives_probabilities(adapter: Adapter, model: Any, width: int) -> bool:
+    """Classifiers from elsewhere may answer with labels alone."""
+    return bool(adapter.predict(model, np.zeros((1, width))).probabilities)
 
 
 def matrix_of(part: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.float64]:
