@@ -162,9 +162,10 @@ def upload_paths() -> tuple[str, ...]:
 def followers() -> tuple[Follower, ...]:
     """What listens to broadcasts beside the application."""
     from astralytiq.features.accounts.credentials import follow_revocations
+    from astralytiq.features.predictions.mirroring import follow_shadows
     from astralytiq.features.registry.serving import follow_changes
 
-    return (follow_revocations, follow_changes)
+    return (follow_revocations, follow_changes, follow_shadows)
 
 
 def authenticate() -> Authenticate:

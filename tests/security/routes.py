@@ -98,6 +98,7 @@ BODIES: Mapping[tuple[str, str], Any] = {
         "outcomes": [{"prediction_id": "absent", "outcome": "setosa"}]
     },
     ("post", f"{API}/predictions/{{prediction_id}}/outcome"): {"outcome": "setosa"},
+    ("post", f"{API}/models/{{name}}/shadow"): {"version": 1},
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"): {
         "records": [{"length": 1.0, "width": 0}]
     },

@@ -11,7 +11,7 @@ from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
-from astralytiq.features.predictions import service
+from astralytiq.features.predictions.loaded import LoadedModels
 from astralytiq.features.predictions.models import Prediction
 from astralytiq.features.registry.models import ModelVersion
 from tests.conftest import SignIn
@@ -171,7 +171,7 @@ async def test_23_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_rec
 
 
 async def test_only_the_models_used_last_stay_loaded() -> None:
-    kept = service.LoadedModels(2)
+    kept = LoadedModels(2)
     kept.put(1, "first")
     kept.put(2, "second")
     assert kept.get(1) == "first"

@@ -29,7 +29,6 @@ from .tallies import Tally
 
 TABLE = cast(Table, Outcome.__table__)
 REGRESSION, CLUSTERING = "regression", "clustering"
-LARGEST = 1e100  # of a number: its square still is one
 MOST_BEFORE = 10
 MOST_LABELS = 1_000_000  # of all rows of the predictions named at once
 PART_LABELS = 50_000
@@ -241,7 +240,7 @@ def fault_of(told: Told, asked: Asked, task: str, labels: set[str]) -> str:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+    return not isinstance(value, bool) and tallies.is_usable(value)
 
 
 # Storing ----------------------------------------------------------------------------------------

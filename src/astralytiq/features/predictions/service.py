@@ -2,47 +2,26 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import new_id, utc_now
-from astralytiq.core.errors import Conflict, NotFound
+from astralytiq.core.errors import NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.engines.models.contract import Predictions
-from astralytiq.features.registry.serving import Served, open_file, serving
+from astralytiq.features.registry.serving import Served, serving
 
 from .inputs import rows_of
+from .loaded import model_of as model_of
+from .mirroring import mirror
 from .models import Prediction
 from .recording import Recorded, recorder
 from .schemas import PredictAnswer, PredictRequest
 
-MOST_LOADED = 8
 ROWS_IN_LOOP = 100  # Fewer rows take less time than a thread costs.
-
-
-class LoadedModels:
-    """The models used last, ready to predict."""
-
-    def __init__(self, most: int = MOST_LOADED) -> None:
-        self._most = most
-        self._models: OrderedDict[int, Any] = OrderedDict()
-
-    def get(self, version_id: int) -> Any:
-        if version_id in self._models:
-            self._models.move_to_end(version_id)
-        return self._models.get(version_id)
-
-    def put(self, version_id: int, model: Any) -> None:
-        self._models[version_id] = model
-        while len(self._models) > self._most:
-            self._models.popitem(last=False)
-
-    async def close(self) -> None:
-        self._models.clear()
 
 
 async def predict(
@@ -57,6 +36,8 @@ async def predict(
     latency = round((time.perf_counter() - began) * 1000, 3)
     recorded = recorded_of(actor, version, rows, found, latency)
     await recorder(resources).add(recorded)
+    if number is None:
+        mirror(resources).offer(recorded)
     return PredictAnswer(
         **recorded.outputs,
         model=name,
@@ -85,23 +66,6 @@ def recorded_of(
         actor_id=actor.id,
         created_at=utc_now(),
     )
-
-
-async def model_of(resources: Resources, actor: Actor, version: Served) -> Any:
-    loaded = resources.own("predictions.models", lambda _: LoadedModels())
-    if (known := loaded.get(version.version_id)) is not None:
-        return known
-    content = await open_file(resources, actor, version)
-    try:
-        model = await asyncio.to_thread(load, version.algorithm, content)
-    except ValueError as error:
-        raise Conflict(f"This version cannot be served ({error}): train it again.") from None
-    loaded.put(version.version_id, model)
-    return model
-
-
-def load(algorithm: str, content: bytes) -> Any:
-    return adapter_of(algorithm).load(content)
 
 
 async def computed(version: Served, model: Any, rows: list[list[float]]) -> Predictions:

@@ -22,6 +22,7 @@ Tally = dict[str, Any]
 ACCURACY = 0.01
 GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 LOG_GAMMA = math.log(GAMMA)
+LARGEST = 1e100  # of a number: its square still is one
 
 
 def added(one: Tally, two: Tally) -> Tally:
@@ -114,9 +115,16 @@ def judged(truth: Any, predicted: Any, *, numbers: bool, times: int = 1) -> Tall
     """One row whose truth was told; with `times` of -1 it is taken back."""
     if not numbers:
         return {"outcomes": times, "pairs": {key(truth, predicted): times}}
+    if not is_usable(predicted):
+        return {"unusable": times}
     error = truth - predicted
     sums = {"error": abs(error), "error2": error * error, "truth": truth, "truth2": truth * truth}
     return {"outcomes": times, **{name: times * value for name, value in sums.items()}}
+
+
+def is_usable(number: Any) -> bool:
+    """A regression may say what is no number, or one whose square is none."""
+    return isinstance(number, int | float) and abs(number) <= LARGEST
 
 
 def metrics(tally: Tally, classes: Sequence[Any]) -> dict[str, float]:
@@ -156,12 +164,13 @@ def confusion(pairs: Mapping[str, int], classes: Sequence[Any]) -> list[list[int
 def compared(champion: Sequence[Any], challenger: Sequence[Any], *, numbers: bool) -> Tally:
     """What both said of the same rows."""
     if numbers:
-        gaps = [abs(one - two) for one, two in zip(champion, challenger, strict=True)]
+        pairs = zip(champion, challenger, strict=True)
+        gaps = [abs(one - two) for one, two in pairs if is_usable(one) and is_usable(two)]
         return {"rows": len(gaps), "difference": math.fsum(gaps), "high": furthest(gaps)}
-    pairs = Counter(zip(champion, challenger, strict=True))
-    return {"rows": len(champion), "pairs": {key(*pair): count for pair, count in pairs.items()}}
+    counts = Counter(zip(champion, challenger, strict=True))
+    return {"rows": len(champion), "pairs": {key(*pair): n for pair, n in counts.items()}}
 
 
 def furthest(gaps: Sequence[float]) -> list[Any]:
-    most = max(gaps)
+    most = max(gaps, default=0.0)
     return [most, gaps.count(most)]
