@@ -178,6 +178,7 @@ def test_without_the_extra_the_start_is_refused(monkeypatch: pytest.MonkeyPatch)
         ({"s3_endpoint_url": "host:9000"}, "S3_ENDPOINT_URL must read"),
         ({"s3_access_key_id": "a"}, "must be set together"),
         ({"storage_url": "s3://own", "source_buckets": ("own/in",)}, "must not list own"),
+        ({"storage_url": "s3://own", "source_buckets": ("s3://own/in",)}, "must not list own"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(given: dict[str, Any], words: str) -> None:

@@ -117,6 +117,12 @@ class Lines(logging.StreamHandler[TextIO]):
             self.flush()
 
 
+NOISY = (
+    "uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "mlflow", "httpx2", "botocore",
+    "aiobotocore",
+)  # fmt: skip
+
+
 def configure(level: str) -> None:
     handler = Lines(sys.stderr)
     handler.setFormatter(JsonFormatter())
@@ -128,6 +134,7 @@ def configure(level: str) -> None:
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # The middleware writes the access log; libraries speak only when something is wrong.
-    for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "alembic", "mlflow", "httpx2"):
+    # botocore's would show, line by line, what signs our calls to a bucket.
+    for noisy in NOISY:
         logging.getLogger(noisy).handlers.clear()
         logging.getLogger(noisy).setLevel("WARNING")

@@ -4,8 +4,6 @@ What is written goes to a local draft first and to the bucket as a whole, so tha
 nothing there and an attempt can be repeated; the draft then serves as the first local copy.
 """
 
-import hashlib
-import io
 import logging
 import os
 from collections.abc import Iterator
@@ -24,6 +22,7 @@ from astralytiq.core.storage import Damaged, Storage, already, described, missin
 log = logging.getLogger(__name__)
 
 CACHE = "storage-cache"
+START_SECONDS = 5.0
 TRIES = 2  # A copy that was damaged on this machine is fetched once more.
 
 
@@ -112,10 +111,12 @@ class ObjectStorage(Storage):
         """Writes and removes an object. A server that is only away may come back by itself."""
         probe = f"{self._prefix}.probe-{uuid4().hex}"
         try:
-            self._s3.upload(self._bucket, probe, io.BytesIO(), 0, hashlib.sha256().hexdigest())
-            self._s3.call("delete_object", Bucket=self._bucket, Key=probe)
+            for operation in ("put_object", "delete_object"):
+                self._s3.call(
+                    operation, seconds=START_SECONDS, pauses=(), Bucket=self._bucket, Key=probe
+                )
         except S3Error as error:
-            words = f"The storage s3://{self._bucket} {error.trouble}."
+            words = f"The storage s3://{self._bucket} {error}."
             if error.trouble not in PASSING:
                 raise AppError(words) from None
             log.warning(words)

@@ -32,8 +32,8 @@ Result = TypeVar("Result")
 PART = 8 << 20  # bytes of one call
 AT_ONCE = 4
 MOST_PARTS = 10_000  # of an object, by the protocol
-CONNECT_SECONDS, READ_SECONDS = 5, 20
-CHECK_SECONDS, CALL_SECONDS, PART_SECONDS = 1.5, 25, 90  # whatever happens: a slow trickle ends too
+CONNECT_SECONDS, READ_SECONDS = 5, 60
+CHECK_SECONDS, CALL_SECONDS, PART_SECONDS = 1.5, 10, 300  # as a whole: a slow trickle ends too
 PAUSES = (0.2, 1.0, 3.0)  # before the second, third and fourth attempt
 REST_SECONDS = 5.0  # so long after it did not answer, it is not asked: others would wait as well
 ABANDONED = timedelta(days=1)
@@ -47,6 +47,8 @@ class Trouble(StrEnum):
     unsigned = "needs credentials: set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
     no_bucket = "is not there: create the bucket, or correct its name and S3_REGION"
     no_object = "has no such object"
+    region = "is in another region: correct S3_REGION"
+    clock = "says that our clock is wrong: set the time of this machine"
     full = "has no room left: free some space, or raise the quota of the bucket"
     changed = "has another version of the object by now"
     unknown = "refuses the call: see the log for its code"
@@ -56,7 +58,9 @@ PASSING = frozenset({Trouble.away})
 CODES = {
     "NoSuchBucket": Trouble.no_bucket,
     "InvalidBucketName": Trouble.no_bucket,
-    "PermanentRedirect": Trouble.no_bucket,
+    "PermanentRedirect": Trouble.region,
+    "AuthorizationHeaderMalformed": Trouble.region,
+    "RequestTimeTooSkewed": Trouble.clock,
     "NoSuchKey": Trouble.no_object,
     "NoSuchVersion": Trouble.no_object,
     "PreconditionFailed": Trouble.changed,
@@ -241,7 +245,12 @@ class S3:
         self, arguments: dict[str, Any], parts: list[dict[str, Any]], sha256: str
     ) -> None:
         try:
-            self.call("complete_multipart_upload", **arguments, MultipartUpload={"Parts": parts})
+            self.call(
+                "complete_multipart_upload",
+                seconds=PART_SECONDS,
+                **arguments,
+                MultipartUpload={"Parts": parts},
+            )
         except S3Error as error:
             # Its first answer may have been lost: then the upload is over, and the object is there.
             found = self.head(arguments["Bucket"], arguments["Key"])

@@ -275,7 +275,8 @@ class Settings(BaseSettings):
         if sum(bool(one.get_secret_value()) for one in pair) == 1:
             found.append("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be set together.")
         own = self.storage_bucket
-        if own and own in {place.partition("/")[0] for place in self.source_buckets}:
+        listed = {place.removeprefix("s3://").partition("/")[0] for place in self.source_buckets}
+        if own in listed:
             found.append(f"SOURCE_BUCKETS must not list {own}: the platform keeps its own there.")
         if (own or self.source_buckets) and find_spec("s3fs") is None:
             found.append("s3:// needs an extra: pip install 'astralytiq[s3]'.")
@@ -321,11 +322,11 @@ def is_address(url: str, *schemes: str) -> bool:
 
 
 def is_bare_address(url: str) -> bool:
-    """Of a web server, without credentials, path or query."""
+    """Of a web server, without credentials or query."""
     if not is_address(url, "http", "https"):
         return False
     parts = urlsplit(url)
-    return "@" not in parts.netloc and not (parts.path.strip("/") or parts.query or parts.fragment)
+    return not ("@" in parts.netloc or parts.query or parts.fragment)
 
 
 def kept_value(path: Path, size: int = 48) -> str:
