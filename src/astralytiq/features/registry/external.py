@@ -31,8 +31,8 @@ def refuse_external(name: str, version: ModelVersion) -> None:
     if version.algorithm == EXTERNAL:
         raise Conflict(
             f"Version {version.number} of {name!r} was logged by an MLflow client: it is kept as a "
-            "file and never loaded. Export the model as ONNX and add that file as a version, or "
-            "train it here."
+            "file and never loaded. Export the model as ONNX and add that file as a version (POST "
+            f"/api/v1/models/{name}/versions), or train it here."
         )
 
 
