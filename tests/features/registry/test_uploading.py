@@ -17,6 +17,7 @@ from astralytiq.core.security import Role
 from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.features.registry import taking_jobs, uploading
 from astralytiq.features.registry.schemas_uploads import UploadSignature
+from ml_core.onnx.graph import FLOAT, graph, model, node, value_info
 from tests.conftest import RunJobs, SignIn
 from tests.features.registry.factories import promote, store_version
 
@@ -36,8 +37,8 @@ SIGNATURE = {
 
 def forest() -> bytes:
     adapter = adapter_of("random_forest")
-    model = adapter.train(ROWS, LABELS, {"n_estimators": 5}, 0, lambda done, total: None)
-    return adapter.to_onnx(model)
+    trained = adapter.train(ROWS, LABELS, {"n_estimators": 5}, 0, lambda done, total: None)
+    return adapter.to_onnx(trained)
 
 
 def booster() -> bytes:
@@ -85,8 +86,33 @@ async def test_a_file_becomes_a_version_that_predicts(
     wrong = await owner.post("/api/v1/models/elsewhere/predict", json={"records": [{"length": 1}]})
     assert wrong.status_code == 422
     await run_jobs()  # What is counted of predictions afterwards.
+    watched = await owner.get("/api/v1/models/elsewhere/monitoring")
+    assert watched.status_code == 200, watched.text
+    prediction = answer.json()["prediction_id"]
+    traced = await owner.get(f"/api/v1/predictions/{prediction}/trace")
+    assert (traced.status_code, "not trained here" in traced.json()["detail"]) == (409, True)
     (found,) = (await owner.get("/api/v1/models")).json()
     assert (found["type"], found["status"]) == (algorithm, "production")
+
+
+async def test_rows_that_a_model_fails_at_are_refused_in_words(
+    owner: httpx2.AsyncClient, run_jobs: RunJobs
+) -> None:
+    """This one takes the root of each number of a row, which small ones do not have."""
+    shifted = node("Add", ["X", "ten"], ["above"])
+    rooted, sums = node("Sqrt", ["above"], ["y"]), node("ReduceSum", ["y", "axis"], ["z"])
+    constants = {"ten": np.full(1, 10, np.float32), "axis": np.array([1])}
+    inputs = [value_info("X", FLOAT, ["rows", 2])]
+    made = graph(
+        "g", [shifted, rooted, sums], inputs, [value_info("z", FLOAT, ["r", 1])], constants
+    )
+    signature = {**SIGNATURE, "task": "regression", "classes": None}
+    await job_of(owner, await send(owner, model(made), signature), run_jobs)
+    for length, status in ((6.0, 200), (-60.0, 422)):
+        rows = {"instances": [[length, -1.0]]}
+        answer = await owner.post(f"{VERSIONS}/1/predict", json=rows)
+        assert answer.status_code == status, answer.text
+    assert "no answer to these rows: it answers with something" in answer.json()["detail"]
 
 
 async def test_it_leaves_as_it_came_and_its_lineage_begins_with_the_file(

@@ -23,6 +23,10 @@ class MissingExtra(ValueError):
     """The library behind an algorithm is not installed. The message says what to install."""
 
 
+class NoAnswer(ValueError):
+    """A model from elsewhere fails at these rows. The message says what it does."""
+
+
 class NoOnnx(Exception):
     """This model has no form in ONNX. The message says why."""
 
@@ -94,7 +98,8 @@ class Adapter(Protocol):
         give a model that is saved as the same bytes. What `progress` raises ends the training.
         """
 
-    def predict(self, model: Any, features: "ArrayLike") -> Predictions: ...
+    def predict(self, model: Any, features: "ArrayLike") -> Predictions:
+        """For (rows, features) of finite numbers; raises NoAnswer, if it was not trained here."""
 
     def evaluate(
         self, model: Any, features: "NDArray[Any]", target: "NDArray[Any]"

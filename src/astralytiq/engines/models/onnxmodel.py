@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
-from .contract import Algorithm, BadTraining, Evaluation, Label, Predictions, Progress
+from .contract import Algorithm, BadTraining, Evaluation, Label, NoAnswer, Predictions, Progress
 from .onnxfile import DOUBLE, checked, metadata, with_metadata
 
 OURS = "astralytiq"  # the metadata that holds {classes}
@@ -47,7 +47,7 @@ class OnnxAdapter:
     def predict(self, model: OnnxModel, features: ArrayLike) -> Predictions:
         with np.errstate(over="ignore"):
             rows = np.ascontiguousarray(features, dtype=model.dtype)
-        found = model.session.run(None, {model.entry: rows})
+        found = run(model, rows)
         if model.classes is None:
             return Predictions(numbers(found, len(rows)), [])
         shares = shares_of(found, len(rows), model.classes)
@@ -97,20 +97,29 @@ def opened(content: bytes) -> Any:
         raise ValueError(f"ONNX Runtime does not load it: {words}") from None
 
 
+def run(model: OnnxModel, rows: NDArray[Any]) -> list[Any]:
+    try:
+        found: list[Any] = model.session.run(None, {model.entry: rows})
+    except Exception as error:  # See above.
+        words = str(error).partition("\n")[0][:300]
+        raise NoAnswer(f"ONNX Runtime says {words}") from None
+    return found
+
+
 # Answers ----------------------------------------------------------------------------------------
 
 
 def numbers(found: list[Any], rows: int) -> list[Label]:
     first = np.asarray(found[0])
     if first.size != rows or first.dtype.kind not in "fiu":
-        raise ValueError("its first output is not one number for each row")
+        raise NoAnswer("its first output is not one number for each row")
     values: list[Label] = finite(first.reshape(rows).astype(np.float64)).tolist()
     return values
 
 
 def finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
-        raise ValueError("it answers with something that is no number")
+        raise NoAnswer("it answers with something that is no number")
     return values
 
 
@@ -135,7 +144,7 @@ def labels(found: list[Any], rows: int, classes: list[Label]) -> list[Label]:
     given = np.asarray(found[0]).reshape(-1).tolist() if found else []
     known = {str(label): label for label in classes} | {label: label for label in classes}
     if len(given) != rows or any(label not in known for label in given):
-        raise ValueError(
+        raise NoAnswer(
             f"its outputs are neither probabilities of {len(classes)} classes nor labels"
         )
     return [known[label] for label in given]

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import new_id, utc_now
-from astralytiq.core.errors import NotFound
+from astralytiq.core.errors import Invalid, NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.catalogue import adapter_of
-from astralytiq.engines.models.contract import Predictions
+from astralytiq.engines.models.contract import NoAnswer, Predictions
 from astralytiq.features.registry.serving import Served, serving
 
 from .inputs import rows_of
@@ -70,9 +70,12 @@ def recorded_of(
 
 async def computed(version: Served, model: Any, rows: list[list[float]]) -> Predictions:
     adapter = adapter_of(version.algorithm)
-    if len(rows) <= ROWS_IN_LOOP:
-        return adapter.predict(model, rows)
-    return await asyncio.to_thread(adapter.predict, model, rows)
+    try:
+        if len(rows) <= ROWS_IN_LOOP:
+            return adapter.predict(model, rows)
+        return await asyncio.to_thread(adapter.predict, model, rows)
+    except NoAnswer as error:
+        raise Invalid(f"This model has no answer to these rows: {error}.") from None
 
 
 async def get(session: AsyncSession, actor: Actor, prediction_id: str) -> Prediction:
