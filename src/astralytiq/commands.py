@@ -7,6 +7,7 @@ from astralytiq.features.history.cli import app as audit
 from astralytiq.features.history.cli import lineage
 from astralytiq.features.ingestion.cli import data, etl, secret, source
 from astralytiq.features.jobs.cli import app as job
+from astralytiq.features.predictions import watching_cli
 from astralytiq.features.predictions.cli import app as predict
 from astralytiq.features.projects.cli import app as project
 from astralytiq.features.registry.cli import app as model
@@ -14,6 +15,8 @@ from astralytiq.features.tasks.cli import app as task
 from astralytiq.features.telemetry.cli import app as telemetry
 from astralytiq.features.tracking.cli import app as mlflow
 from astralytiq.features.training.cli import app as train
+
+watching_cli.add_to(model)  # A room above the registry's.
 
 GROUPS = (
     user,

@@ -124,6 +124,8 @@ async def test_a_target_of_numbers_is_learnt_and_predicted(lab: Lab) -> None:
     assert job["status"] == "succeeded", job["error"]
     version = await lab.version(1)
     assert (version["task"], version["classes"]) == ("regression", [])
+    answers = version["evaluation"]["predicted"]  # What later answers are watched beside.
+    assert answers["up_to"][-1] == version["evaluation"]["test_rows"]
     assert version["metrics"]["r2"] == pytest.approx(1)
     assert set(version["evaluation"]["cross_validation"]["metrics"]) == {"r2", "rmse", "mae"}
     await lab.client.post("/api/v1/models/flowers/versions/1/stage", json={"stage": "production"})

@@ -124,3 +124,9 @@ def distribution(ordered: Values, found: Runs, points: int = POINTS) -> Distribu
     ends = np.append(found.starts[1:], len(ordered))
     up_to = ends[np.searchsorted(found.starts, places)]
     return Distribution(ordered[places].tolist(), places.tolist(), up_to.tolist())
+
+
+def distribution_of(values: Values) -> Distribution:
+    """Of values in any order; what is no finite number is left out."""
+    ordered = np.sort(values[np.isfinite(values)])
+    return distribution(ordered, runs(ordered))

@@ -37,7 +37,7 @@ async def known_of(session: AsyncSession, version_ids: Iterable[int]) -> dict[in
     versions = {row[0]: row for row in found.all()}
     profiles = await profiles_of(session, {row[5] for row in versions.values() if row[5]})
     return {
-        version_id: Known(row[1], row[2], row[3] or [], row[4], profiles.get(row[5]))
+        version_id: Known(row[1], row[2], row[3] or [], row[4] or {}, profiles.get(row[5]))
         for version_id, row in versions.items()
     }
 

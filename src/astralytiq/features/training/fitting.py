@@ -3,7 +3,7 @@
 It blocks for as long as the training takes, and imports NumPy: jobs.py runs it in a thread.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from astralytiq.engines.models.contract import (
     completed,
 )
 from astralytiq.engines.models.splitting import Rows, split
+from astralytiq.engines.tabular.histograms import distribution_of
 from astralytiq.features.registry.service import Trained
 
 from .plan import Plan, Source
@@ -48,8 +49,13 @@ class Fitted:
 
     def evaluation(self) -> Evaluation:
         """On rows that the model has not seen; clusters have none, and are judged on their own."""
-        judged = self.tests if len(self.tests) else self.rows
-        return self.adapter.evaluate(self.model, self.features[judged], self.target[judged])
+        return self.adapter.evaluate(
+            self.model, self.features[self.judged], self.target[self.judged]
+        )
+
+    @property
+    def judged(self) -> Rows:
+        return self.tests if len(self.tests) else self.rows
 
 
 def fitted(work: Work, plan: Plan, table: "pa.Table") -> Fitted:
@@ -89,11 +95,23 @@ def train(work: Work, plan: Plan, source: Source, table: "pa.Table") -> Trained:
         "test_rows": len(found.tests),
         "test_size": plan.test_size,
         "importances": named(plan.features, found.adapter.importances(found.model)),
+        **spread_of_answers(found),
     }
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
     key = f"models/{plan.model_name}/{work.claim.id}-{work.claim.fence}.model"
     stored = work.resources.storage.put(key, found.adapter.save(found.model))
     return described(found.plan, source, stored, judged, more, work.claim.id)
+
+
+def spread_of_answers(found: Fitted) -> dict[str, Any]:
+    """How a regression's answers to held-out rows lie: what later answers are watched beside.
+
+    Of classifiers the confusion matrix says it.
+    """
+    if found.adapter.algorithm.task != "regression":
+        return {}
+    answers = found.adapter.predict(found.model, found.features[found.judged]).labels
+    return {"predicted": asdict(distribution_of(np.asarray(answers, dtype=np.float64)))}
 
 
 def named(features: list[str], importances: list[float]) -> dict[str, float]:
