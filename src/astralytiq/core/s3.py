@@ -231,15 +231,24 @@ class S3:
     ) -> list[dict[str, Any]]:
         length = max(PART, -(-size // MOST_PARTS))
         parts: list[dict[str, Any]] = []
-        while bodies := [body for _ in range(AT_ONCE) if (body := file.read(length))]:
-            numbers = range(len(parts) + 1, len(parts) + 1 + len(bodies))
-            works = [
-                sending("upload_part", {**arguments, "PartNumber": number}, body)
-                for number, body in zip(numbers, bodies, strict=True)
-            ]
-            found = zip(numbers, self._together(works), strict=True)
-            parts += [{"PartNumber": number, "ETag": answer["ETag"]} for number, answer in found]
+        while found := self._upload_some(arguments, file, length, len(parts) + 1):
+            parts += found
         return parts
+
+    def _upload_some(
+        self, arguments: Mapping[str, Any], file: BinaryIO, length: int, first: int
+    ) -> list[dict[str, Any]]:
+        """On its own, so that what it has read is forgotten before more is read."""
+        bodies = [body for _ in range(AT_ONCE) if (body := file.read(length))]
+        works = [
+            sending("upload_part", {**arguments, "PartNumber": number}, body)
+            for number, body in enumerate(bodies, first)
+        ]
+        answers = self._together(works)
+        return [
+            {"PartNumber": number, "ETag": answer["ETag"]}
+            for number, answer in enumerate(answers, first)
+        ]
 
     def _complete(
         self, arguments: dict[str, Any], parts: list[dict[str, Any]], sha256: str
