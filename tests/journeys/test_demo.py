@@ -109,6 +109,8 @@ def what_was_true_afterwards_is_told(client: Client) -> None:
     (watched,) = found["versions"]
     assert watched["traffic"]["rows"] == watched["quality"]["outcomes"] == 200
     assert watched["inputs"]["verdict"] == "drift"  # It learnt from whole years; these are winters.
+    shadow = client.get("/models/tumour_diagnosis/shadow")
+    assert (shadow["status"], shadow["version"]) == ("running", 3)
 
 
 def the_guide_shows_what_it_says(server: Server) -> None:

@@ -134,6 +134,7 @@ MODELS = (
                 STAGING,
             ),
         ),
+        challenger=3,
     ),
     Model(
         "digit_reader",

@@ -49,6 +49,7 @@ class Training:
 class Model:
     name: str
     versions: tuple[Training, ...]
+    challenger: int = 0  # the version that scores in the shadow of the one in production
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ PROJECTS = (
         (
             {
                 "title": "Compare version 3 of tumour_diagnosis with the one in production",
-                "description": "It weighs both diagnoses alike, and stands in staging.",
+                "description": "It weighs both diagnoses alike, and scores in the shadow.",
                 "tags": ["models"],
             },
         ),

@@ -5,6 +5,8 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.features.predictions import shadowing
+from astralytiq.features.predictions.schemas_watching import ShadowWanted
 from astralytiq.features.registry import promoting
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import Model as Stored
@@ -28,6 +30,8 @@ async def make(desk: Desk, plan: Model) -> str:
         if version.later:
             later = await reference_of(desk, version.later)
             await asking.ask_about_later(desk, plan.name, number, later)
+    if plan.challenger:
+        await desk.write(partial(challenge, desk, plan.name, plan.challenger))
     serving = await desk.read(lambda session: shown_version(session, plan.name))
     await asking.ask(desk, plan.name, serving)
     return shown(serving)
@@ -75,3 +79,8 @@ async def settle(desk: Desk, name: str, number: int, stage: Stage, session: Asyn
     version = await registry.get_version(session, model, number)
     if version.stage is Stage.none is not stage:
         await promoting.change_stage(session, desk.actor, model, number, stage)
+
+
+async def challenge(desk: Desk, name: str, number: int, session: AsyncSession) -> None:
+    """Of every request; asked again it changes nothing."""
+    await shadowing.start(session, desk.actor, name, ShadowWanted(version=number))
