@@ -1,6 +1,7 @@
 """The list of the features' commands: client only, so that --help is quick."""
 
 from astralytiq.features.accounts.cli import key, user
+from astralytiq.features.alerts.cli import app as alerts
 from astralytiq.features.dashboards.cli import app as dashboard
 from astralytiq.features.datasets.cli import app as dataset
 from astralytiq.features.history.cli import app as audit
@@ -34,6 +35,7 @@ GROUPS = (
     predict,
     job,
     telemetry,
+    alerts,
     dashboard,
     audit,
     lineage,

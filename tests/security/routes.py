@@ -14,6 +14,7 @@ from astralytiq.app import create_app
 from astralytiq.core import jobs
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
+from astralytiq.features.alerts import watching
 from astralytiq.features.ingestion.models import DataRecord, Reject
 from tests.conftest import RunJobs
 from tests.features.datasets.factories import upload
@@ -69,6 +70,10 @@ KINDS: Mapping[str, Kind] = {
     "datasets/{dataset_id}": Kind.shared,
     "devices/{device}": Kind.shared,
     "compare/{other}": Kind.part,
+    "dashboards/{dashboard_id}": Kind.shared,
+    "rules/{rule_id}": Kind.shared,
+    "channels/{channel_id}": Kind.shared,
+    "alerts/{alert_id}": Kind.shared,
     "models/{name}": Kind.shared,
     "versions/{version}": Kind.part,
     "lineage/{kind}": Kind.shared,
@@ -76,6 +81,12 @@ KINDS: Mapping[str, Kind] = {
 }
 # What the team does with a thing of somebody else's, if it has the scope.
 TEAMS = {
+    # Whoever is on call.
+    ("post", f"{API}/alerts/rules/{{rule_id}}/silence"),
+    ("delete", f"{API}/alerts/rules/{{rule_id}}/silence"),
+    ("post", f"{API}/alerts/rules/{{rule_id}}/test"),
+    ("post", f"{API}/alerts/{{alert_id}}/acknowledge"),
+    ("post", f"{API}/dashboards/{{dashboard_id}}/duplicate"),
     ("post", f"{API}/sources/{{name}}/run"),
     ("post", f"{API}/sources/{{name}}/replay"),
     ("post", f"{API}/etl/rejects/{{reject_id}}/retry"),
@@ -83,12 +94,14 @@ TEAMS = {
     ("post", f"{API}/models/{{name}}/versions/{{version}}/predict"),
     ("post", f"{API}/models/{{name}}/predict-batch"),
     ("post", f"{API}/models/{{name}}/versions/{{version}}/reproduce"),
+    ("post", f"{API}/models/{{name}}/versions/{{version}}/compare"),
 }
 # What the team does at a shared thing with what is its own: of somebody else's it is told nothing.
 THEIR_OWN = {("post", f"{API}/models/{{name}}/outcomes")}
 ABSENT = {"integer": "987654", "string": "absent"}
 # Bodies that get past the schema where an empty one does not.
 BODIES: Mapping[tuple[str, str], Any] = {
+    ("post", f"{API}/alerts/rules/{{rule_id}}/silence"): {"minutes": 5},
     ("put", f"{API}/projects/{{project_id}}/members/{{user_id}}"): {"role": "viewer"},
     ("put", f"{API}/secrets/{{name}}"): {"value": "s"},
     ("put", f"{API}/datasets/{{dataset_id}}/rules"): {"rules": []},
@@ -104,7 +117,6 @@ BODIES: Mapping[tuple[str, str], Any] = {
     },
     ("post", f"{API}/models/{{name}}/predict-batch"): {"dataset_id": 1, "version": 1},
 }
-
 # What some doors want beside a file.
 FORMS: Mapping[tuple[str, str], dict[str, str]] = {
     ("post", f"{API}/models/{{name}}/versions"): {
@@ -266,6 +278,8 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "data/{record_id}": str(record),
         "compare/{other}": "1",
         "devices/{device}": str(device["id"]),
+        "dashboards/{dashboard_id}": str((await made("dashboards", name="shop"))["id"]),
+        **await alerted(resources, owner),
         "datasets/{dataset_id}": str((await upload(owner.client)).json()["id"]),
         "models/{name}": "flowers",
         "versions/{version}": "1",
@@ -274,4 +288,19 @@ async def things_of(resources: Resources, owner: Person, run_jobs: RunJobs) -> d
         "predictions/{prediction_id}": (await made("models/flowers/versions/1/predict", **rows))[
             "prediction_id"
         ],
+    }
+
+
+async def alerted(resources: Resources, owner: Person) -> dict[str, str]:
+    """A rule, a channel, and an alert that has fired."""
+    body = {"name": "quiet", "metric": "datasets", "operator": ">=", "threshold": 0}
+    rule = await owner.client.post(f"{API}/alerts/rules", json=body)
+    hook = {"name": "pager", "kind": "webhook", "url": "https://pager.example/hook"}
+    channel = await owner.client.post(f"{API}/alerts/channels", json=hook)
+    await watching.look(resources)
+    (alert,) = (await owner.client.get(f"{API}/alerts")).json()
+    return {
+        "rules/{rule_id}": str(rule.json()["id"]),
+        "channels/{channel_id}": str(channel.json()["id"]),
+        "alerts/{alert_id}": str(alert["id"]),
     }

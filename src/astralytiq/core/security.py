@@ -37,14 +37,15 @@ class Role(StrEnum):
 # What each role adds to the one before it.
 ADDED_SCOPES: dict[Role, frozenset[str]] = {
     Role.viewer: frozenset(
-        {"dashboards:read", "data:read", "datasets:read", "jobs:read", "metrics:read", "models:read",
-         "projects:read", "runs:read", "sources:read", "tasks:read", "telemetry:read"}
+        {"alerts:read", "dashboards:read", "data:read", "datasets:read", "jobs:read",
+         "metrics:read", "models:read", "projects:read", "runs:read", "sources:read", "tasks:read",
+         "telemetry:read"}
     ),
     Role.analyst: frozenset(
         {"dashboards:write", "datasets:write", "models:predict", "projects:write", "tasks:write"}
     ),
     Role.data_scientist: frozenset(
-        {"etl:run", "jobs:write", "models:write", "sources:write", "metrics:write",
+        {"alerts:write", "etl:run", "jobs:write", "models:write", "sources:write", "metrics:write",
          "telemetry:write"}
     ),
     Role.admin: frozenset(

@@ -22,6 +22,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.features.accounts import personal, router
 from astralytiq.features.accounts.models import ApiKey, RefreshToken, User
+from astralytiq.features.alerts import watching
 from astralytiq.features.predictions.models import Outcome, Prediction, Shadow
 from astralytiq.features.tasks.models import Task
 from tests.conftest import SignIn
@@ -108,6 +109,15 @@ async def busy_alice(alice: Alice, resources: Resources) -> Alice:
     assert kept.status_code in (200, 201), kept.text
     drawn = await client.post(f"{API}/dashboards", json={"name": "shop"})
     assert drawn.status_code == 201, drawn.text
+    rule = {"name": "quiet", "metric": "datasets", "operator": ">=", "threshold": 0}
+    hook = {"name": "pager", "kind": "webhook", "url": "https://pager.example/hook"}
+    for path, asked in (("rules", rule), ("channels", hook)):
+        answer = await client.post(f"{API}/alerts/{path}", json=asked)
+        assert answer.status_code == 201, answer.text
+    await watching.look(resources)
+    (alert,) = (await client.get(f"{API}/alerts")).json()
+    seen = await client.post(f"{API}/alerts/{alert['id']}/acknowledge", json={})
+    assert seen.status_code == 200, seen.text
     version = await store_version(resources, client)
     prediction = Prediction(
         model_version_id=version.id, model="flowers", version=1, inputs={"data": [[1.0, 0]]},

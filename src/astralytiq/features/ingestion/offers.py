@@ -21,7 +21,7 @@ from astralytiq.core.offers import (
 from astralytiq.core.secrets import Secret
 
 from . import service
-from .models import Reject, RejectStatus, Run, RunStatus, Source
+from .models import Drift, Reject, RejectStatus, Run, RunStatus, Source
 
 
 @personal_data("sources", "Sources that you registered; secrets stand in them by reference only.")
@@ -39,6 +39,7 @@ def secrets(session: AsyncSession, user_id: int) -> Rows:
 # Figures ----------------------------------------------------------------------------------------
 
 DAY = timedelta(days=1)
+LATELY = timedelta(minutes=15)
 
 
 @figure("records", "records that sources have brought")
@@ -59,6 +60,21 @@ async def failed(session: AsyncSession) -> float | None:
 async def runs_of(session: AsyncSession, status: RunStatus) -> float | None:
     recent = Run.start_time >= utc_now() - DAY
     query = select(func.count(Run.run_id)).where(Run.status == status, recent)
+    return await session.scalar(query)
+
+
+@figure("runs_failed_lately", "ingestion runs that failed within the last quarter of an hour")
+async def failed_lately(session: AsyncSession) -> float | None:
+    query = select(func.count(Run.run_id)).where(Run.status == RunStatus.failed)
+    now = utc_now()  # By the start, which has an index: a run takes less than a week.
+    return await session.scalar(
+        query.where(Run.start_time >= now - 7 * DAY, Run.end_time >= now - LATELY)
+    )
+
+
+@figure("drift_lately", "fields that sources changed within the last quarter of an hour")
+async def drift_lately(session: AsyncSession) -> float | None:
+    query = select(func.count(Drift.id)).where(Drift.created_at >= utc_now() - LATELY)
     return await session.scalar(query)
 
 
