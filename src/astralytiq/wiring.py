@@ -10,11 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from fastapi import APIRouter
     from starlette.routing import BaseRoute
 
     from astralytiq.core.broadcast import Follower
+    from astralytiq.core.metrics import Performance
+    from astralytiq.core.resources import Resources
     from astralytiq.core.web import Authenticate
+
+    Companion = Callable[[Resources, Performance], Awaitable[None]]
 
 
 def load_tables() -> None:
@@ -29,6 +35,8 @@ def load_tables() -> None:
         secrets,
     )
     from astralytiq.features.accounts import models as accounts  # noqa: F401
+    from astralytiq.features.alerts import models as alerts  # noqa: F401
+    from astralytiq.features.dashboards import models as dashboards  # noqa: F401
     from astralytiq.features.datasets import models as datasets  # noqa: F401
     from astralytiq.features.ingestion import models as ingestion  # noqa: F401
     from astralytiq.features.predictions import models as predictions  # noqa: F401
@@ -41,6 +49,7 @@ def load_tables() -> None:
 def load_jobs() -> None:
     """Give every background job its name, and every table that jobs leave."""
     from astralytiq.features.accounts import jobs as accounts  # noqa: F401
+    from astralytiq.features.alerts import jobs as alerts  # noqa: F401
     from astralytiq.features.datasets import jobs as datasets  # noqa: F401
     from astralytiq.features.ingestion import job_tables as ingested  # noqa: F401
     from astralytiq.features.ingestion import jobs as ingestion  # noqa: F401
@@ -49,14 +58,16 @@ def load_jobs() -> None:
     from astralytiq.features.registry import jobs as registry  # noqa: F401
     from astralytiq.features.registry import taking_jobs as taken  # noqa: F401
     from astralytiq.features.telemetry import jobs as telemetry  # noqa: F401
-    from astralytiq.features.training import job_tables as trained  # noqa: F401
     from astralytiq.features.tracking import jobs as tracking  # noqa: F401
+    from astralytiq.features.training import job_tables as trained  # noqa: F401
     from astralytiq.features.training import jobs as training  # noqa: F401
 
 
 def load_offers() -> None:
     """Tell `core.offers` what each room offers to the others."""
     from astralytiq.features.accounts import offers as accounts  # noqa: F401
+    from astralytiq.features.alerts import offers as alerts  # noqa: F401
+    from astralytiq.features.dashboards import offers as dashboards  # noqa: F401
     from astralytiq.features.datasets import offers as datasets  # noqa: F401
     from astralytiq.features.history import offers as history  # noqa: F401
     from astralytiq.features.ingestion import offers as ingestion  # noqa: F401
@@ -65,12 +76,15 @@ def load_offers() -> None:
     from astralytiq.features.projects import offers as projects  # noqa: F401
     from astralytiq.features.registry import offers as registry  # noqa: F401
     from astralytiq.features.tasks import offers as tasks  # noqa: F401
+    from astralytiq.features.telemetry import offers as telemetry  # noqa: F401
 
 
 def routers() -> tuple[APIRouter, ...]:
     """Doors under /api/v1."""
     load_offers()  # Services behind these doors ask for them.
     from astralytiq.features.accounts import router as accounts
+    from astralytiq.features.alerts import router as alerts
+    from astralytiq.features.dashboards import router as dashboards
     from astralytiq.features.datasets import router as datasets
     from astralytiq.features.history import router as history
     from astralytiq.features.ingestion import router as ingestion
@@ -87,6 +101,7 @@ def routers() -> tuple[APIRouter, ...]:
     return (
         telemetry.telemetry,  # The first is found soonest: thousands ask for it each second.
         monitoring.router,
+        monitoring.monitoring,
         accounts.auth,
         accounts.personal,  # "me" is no number: before the doors that take one
         accounts.users,
@@ -98,7 +113,6 @@ def routers() -> tuple[APIRouter, ...]:
         ingestion.secrets,
         ingestion.etl,
         ingestion.served,
-        monitoring.monitoring,
         datasets.router,
         datasets.ml,
         training.router,
@@ -115,6 +129,12 @@ def routers() -> tuple[APIRouter, ...]:
         history.router,
         history.lineage,
         history.datasets,
+        alerts.rules,  # "rules" and "channels" are no numbers of alerts
+        alerts.channels,
+        alerts.alerts,
+        dashboards.dashboards,
+        dashboards.metrics,
+        dashboards.live,
     )
 
 
@@ -127,6 +147,7 @@ def first_routers() -> tuple[APIRouter, ...]:
 
 def root_routers() -> tuple[APIRouter, ...]:
     """Doors that existing clients know at the root: the same handlers as under /api/v1."""
+    from astralytiq.features.dashboards import router as dashboards
     from astralytiq.features.ingestion import router as ingestion
     from astralytiq.features.monitoring import router as monitoring
     from astralytiq.features.telemetry import router as telemetry
@@ -135,13 +156,14 @@ def root_routers() -> tuple[APIRouter, ...]:
     return (
         monitoring.welcome,
         monitoring.router,
+        monitoring.scraped,
         ingestion.served,
         telemetry.figures,
         telemetry.dashboard,
         telemetry.events,
         tracking.metrics,
         tracking.runs,
-        monitoring.scraped,
+        dashboards.live,
     )
 
 
@@ -166,6 +188,14 @@ def followers() -> tuple[Follower, ...]:
     from astralytiq.features.registry.serving import follow_changes
 
     return (follow_revocations, follow_changes, follow_shadows)
+
+
+def companions() -> tuple[Companion, ...]:
+    """What each API process does beside its requests."""
+    from astralytiq.features.alerts.watching import keep_looking
+    from astralytiq.features.dashboards.sampling import keep_sampling
+
+    return (keep_sampling, keep_looking)
 
 
 def authenticate() -> Authenticate:

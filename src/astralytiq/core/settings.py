@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     session_idle_hours: float = Field(24 * 14, gt=0)
     session_days: float = Field(90, gt=0)
     allow_registration: bool = True
+    allow_ws_query_token: bool = False
     default_role: Literal["viewer", "analyst", "data_scientist"] = "analyst"
     admin_email: str = "admin@localhost.local"
     admin_password: SecretStr = SecretStr("")
@@ -126,10 +127,10 @@ class Settings(BaseSettings):
     unpacked_limit_mb: int = Field(8192, ge=1)
     download_limit_mb: int = Field(10_240, ge=1)
     slow_request_seconds: float = Field(2, gt=0)
-
     otel_exporter_otlp_endpoint: str = ""
     otel_service_name: str = "astralytiq"
     figures_retention_days: int = Field(7, ge=1)
+
     @field_validator(
         "anonymous_scopes", "cors_origins", "allowed_hosts",
         "trusted_proxies",
