@@ -24,6 +24,7 @@ from astralytiq.core.tracking import PROXIED, hush, tracker
 
 log = logging.getLogger(__name__)
 
+STORE = "_MLFLOW_SERVER_FILE_STORE"
 # What MLflow would do beside keeping runs is off, and would be behind a closed door besides.
 SWITCHES = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -95,6 +96,8 @@ def load(settings: Settings) -> ASGIApp:
     """Blocks for seconds."""
     hush()
     store = tracker(settings)
+    if os.environ.get(STORE, store.uri) != store.uri:
+        raise RuntimeError("This process serves the MLflow store of another home already.")
     store.client()  # Makes the store, or brings it up to date.
     os.environ.update(SWITCHES)
     os.environ["_MLFLOW_SERVER_FILE_STORE"] = os.environ["_MLFLOW_SERVER_REGISTRY_STORE"] = (
