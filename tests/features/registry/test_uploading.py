@@ -164,6 +164,10 @@ async def test_23_what_cannot_be_served_is_refused_by_the_job_and_not_kept(
     assert (await owner.get("/api/v1/models/elsewhere")).status_code == 404
     (kept,) = [found["key"] for found in asked_for]
     assert not resources.storage.exists(kept)
+    assert (await owner.post(f"/api/v1/jobs/{job['job_id']}/retry")).status_code == 202
+    await run_jobs()
+    again = (await owner.get(f"/api/v1/jobs/{job['job_id']}")).json()
+    assert again["error"] == "The file was refused before and is not kept: send it again."
 
 
 async def test_23_a_file_that_ends_the_process_that_tries_it_ends_no_other(

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core.errors import Invalid, NotFound
+from astralytiq.core.errors import Forbidden, Invalid, NotFound
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import job
 from astralytiq.core.security import Actor, Role
@@ -51,10 +51,10 @@ async def take_in(
     if version is None:
         try:
             trained = await taken(work, model, key, sha256, given)
-        except (Invalid, NotFound):  # Whoever sends it again sends all of it.
+            version = await registered(work, actor, model, trained, sha256)
+        except (Forbidden, Invalid):  # Whoever sends it again sends all of it.
             await discard(work.resources.storage, key)
             raise
-        version = await registered(work, actor, model, trained, sha256)
     await discard(work.resources.storage, key)
     return {"model": model, "version": version.number, "algorithm": version.algorithm}
 
@@ -75,7 +75,10 @@ async def taken(work: Work, model: str, key: str, sha256: str, given: UploadSign
     storage = work.resources.storage
     with tempfile.TemporaryDirectory(prefix="astralytiq-") as folder:
         file, made = Path(folder) / "sent", Path(folder) / "taken"
-        await asyncio.to_thread(lambda: file.write_bytes(storage.get(key, sha256)))
+        try:
+            await asyncio.to_thread(lambda: file.write_bytes(storage.get(key, sha256)))
+        except NotFound:
+            raise Invalid("The file was refused before and is not kept: send it again.") from None
         algorithm = await tried(work, file, made, given)
         content = await asyncio.to_thread(made.read_bytes)
     # The fence in the name: a worker that was only slow cannot overwrite its successor's file.
