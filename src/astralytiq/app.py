@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
 
 from astralytiq import __version__, migrations, wiring
 from astralytiq.core import middleware, openapi, problems, tracing
@@ -68,6 +69,8 @@ def create_app(
     for router in wiring.root_routers():
         app.include_router(router)
     app.router.routes.extend(wiring.mounts())
+    # FastAPI asks each in turn: the pages of documentation, which few read, come last.
+    app.router.routes.sort(key=lambda route: isinstance(route, Route))
     problems.install(app)
     add_middleware(app, settings)
     return app

@@ -60,7 +60,7 @@ class RequestContext:
             await self.app(scope, receive, send)
             return
         seen = Seen(scope)
-        tokens = (request_id.set(seen.identifier), client_address.set(address_of(scope)))
+        tokens = (request_id.set(seen.identifier), client_address.set(seen.client))
         note_request(seen.identifier)
         self.performance.in_progress += 1
 
@@ -97,7 +97,7 @@ class RequestContext:
             "path": seen.path,
             "status": status,
             "milliseconds": round(seconds * 1000, 2),
-            "client": address_of(scope),
+            "client": seen.client,
         }
         if slow and (path := door_of(scope)[1]) != seen.path:
             fields["route"] = path
@@ -107,13 +107,14 @@ class RequestContext:
 class Seen:
     """What is known of a request beside its scope: its id, its path as it came, how it is going."""
 
-    __slots__ = ("began", "first_byte", "identifier", "path", "standing", "status")
+    __slots__ = ("began", "client", "first_byte", "identifier", "path", "status")
 
     def __init__(self, scope: Scope) -> None:
         self.began = time.perf_counter()
         self.status = 0
         self.first_byte = 0.0  # of a stream that stays open: when it ends says nothing
         self.path: str = scope["path"]
+        self.client = address_of(scope)
         self.identifier = sane_id(scope["headers"]) or token_hex(16)
         scope.setdefault("state", {})
 
@@ -124,9 +125,15 @@ class Seen:
         """Add what every answer says of itself."""
         self.status = message["status"]
         now = time.perf_counter()
+        given, named = message.get("headers", ()), False
+        for name, value in given:
+            if name == CSP:
+                named = True
+            elif name == b"content-type" and value.startswith(b"text/event-stream"):
+                self.first_byte = now
         # Appended as they are: no door sets these, and each look-up would search all of the others.
         headers = [
-            *message.get("headers", ()),
+            *given,
             (b"x-request-id", self.identifier.encode()),
             (b"x-process-time", b"%.2f" % ((now - self.began) * 1000)),
             *FIXED_HEADERS,

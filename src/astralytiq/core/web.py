@@ -308,8 +308,11 @@ def refuse_stale(request: Request, entity: HasVersion) -> None:
 
 def unless_known(request: Request, response: Response) -> Response:
     """304 when the caller has this version already (If-None-Match)."""
-    wanted, tag = request.headers.get("if-none-match"), response.headers.get("etag")
-    if request.method not in SAFE_METHODS or not wanted or not tag:
+    wanted = request.headers.get("if-none-match")
+    if not wanted or request.method not in SAFE_METHODS:
+        return response
+    tag = response.headers.get("etag")
+    if not tag:
         return response
     if wanted != "*" and tag not in tags_in(wanted):
         return response
