@@ -138,12 +138,6 @@ class Seen:
             (b"x-process-time", b"%.2f" % ((now - self.began) * 1000)),
             *FIXED_HEADERS,
         ]
-        named = False
-        for name, value in headers:
-            if name == CSP:
-                named = True
-            elif name == b"content-type" and value.startswith(b"text/event-stream"):
-                self.first_byte = now
         if not named:
             headers.append(DOCS_CSP if self.path in DOCS_PATHS else STRICT_CSP)
         if scope["scheme"] == "https":
