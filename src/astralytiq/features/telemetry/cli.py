@@ -80,7 +80,14 @@ def show_perclos(
     with connected(context) as client:
         params = {"device": device, **asked(since=since, until=until)}
         found = client.get("/telemetry/perclos", params=params)
-        show(found, ("minute", "events", "covered_ms", "closed_ms", "perclos"), as_json=as_json)
+    if as_json:
+        show(found, (), as_json=True)
+        return
+    seconds = [
+        {**one, "seen_s": one["covered_ms"] / 1000, "closed_s": one["closed_ms"] / 1000}
+        for one in found
+    ]
+    show(seconds, ("minute", "events", "seen_s", "closed_s", "perclos"), as_json=False)
 
 
 @app.command("tail")
