@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from astralytiq.engines.tabular.histograms import Distribution
 from astralytiq.features.predictions import baselines, counting, tallies
 from astralytiq.features.predictions.cells import Baseline, Stored, counted, live, spread
 from astralytiq.features.predictions.models import Prediction, PredictionHour, Uncounted
-from astralytiq.features.predictions.recording import Recorded, keep, recorder_of
+from astralytiq.features.predictions.recording import Recorded, keep, parted, recorder_of
 from astralytiq.features.registry.models import ModelVersion
 from tests.conftest import SignIn
 from tests.features.registry.factories import store_version
@@ -99,6 +100,17 @@ def test_errors_of_numbers_are_those_of_all_pairs() -> None:
     assert found["rmse"] == pytest.approx(np.sqrt(((truth - said) ** 2).mean()))
     spread_ = ((truth - truth.mean()) ** 2).sum()
     assert found["r2"] == pytest.approx(1 - ((truth - said) ** 2).sum() / spread_)
+
+
+def test_groups_that_are_counted_at_once_fit_into_memory() -> None:
+    chance = random.Random(3)
+    every = [replace(recorded(1, chance), rows=rows) for rows in (1, 9_999, 1, 10_000, 5, 5)]
+    assert [[one.rows for one in group] for group in parted(every)] == [
+        [1, 9_999],
+        [1],
+        [10_000],
+        [5, 5],
+    ]
 
 
 # With both databases ----------------------------------------------------------------------------
