@@ -1,7 +1,7 @@
 """Commands for models and their versions."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from astralytiq.terminal import (
     show,
     show_one,
 )
+
+if TYPE_CHECKING:
+    from astralytiq.client import Client
 
 app = group("model", "Models: list, show, promote, export, upload, reproduce.")
 
@@ -76,18 +79,56 @@ def set_stage(
             "--allow-different-data", help="Also compare what was measured on different rows."
         ),
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Judge both on the same rows first, and by that."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put a version into production, staging, archived or none, if the gate lets it."""
     bounds = {"min_gain": min_gain or None, "minimum": minimum, "maximum": maximum,
               "allow_different_data": allow_different_data or None}  # fmt: skip
-    given = {option: value for option, value in bounds.items() if value is not None}
-    if given and not gate:
+    given: dict[str, Any] = {option: value for option, value in bounds.items() if value is not None}
+    if (given or compare) and not gate:
         fail("--min-gain, --minimum and the like belong to a gate: add --gate METRIC.", BAD_INPUT)
-    body = {"stage": stage, **({"gate": {"metric": gate, **given}} if gate else {})}
     path = f"/models/{name}/versions/{version}/stage"
     with connected(context) as client:
+        if compare and has_champion(client, name, version):
+            given["comparison"] = compared(client, name, version)["job_id"]
+        body = {"stage": stage, **({"gate": {"metric": gate, **given}} if gate else {})}
         show_one(client.post(path, json=body), as_json=as_json)
+
+
+@app.command("compare")
+@examples(
+    """
+    astralytiq model compare iris_forest 4
+    astralytiq model compare iris_forest 4 --other 2
+    """
+)
+def compare_versions(
+    context: typer.Context,
+    name: str,
+    version: int,
+    other: Annotated[int, typer.Option(help="default: the version in production")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Judge two versions on rows that neither was trained on."""
+    with connected(context) as client:
+        show_one(compared(client, name, version, other), as_json=as_json)
+
+
+def has_champion(client: "Client", name: str, version: int) -> bool:
+    """Besides this version."""
+    shown = client.get(f"/models/{name}")
+    return bool(shown["status"] == "production" and shown["version"] != version)
+
+
+def compared(client: "Client", name: str, version: int, other: int = 0) -> dict[str, Any]:
+    body = {"other": other} if other else {}
+    asked = client.post(f"/models/{name}/versions/{version}/compare", json=body)
+    follow(client, asked["job_id"], f"comparing {name}@{version}")
+    return {"job_id": asked["job_id"], **client.get(f"/jobs/{asked['job_id']}")["result"]}
 
 
 @app.command("rollback")

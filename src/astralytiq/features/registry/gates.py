@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astralytiq.core.errors import Fault, Invalid
+from astralytiq.core.jobs import Job
 
 from .models import ModelVersion
 from .schemas import Gate, GateRead
@@ -18,6 +19,9 @@ LESS_IS_BETTER = frozenset({"log_loss", "rmse", "mae", "inertia"})
 ROUNDING = 1e-12  # 0.3 - 0.2 is a gain of 0.1
 
 
+COMPARISON = "training.compare"  # the kind of job that judges two versions on the same rows
+
+
 @dataclass(frozen=True)
 class Judgement:
     """What a gate found of a version beside the champion, if there is one."""
@@ -25,11 +29,8 @@ class Judgement:
     gate: Gate
     value: float
     champion: ModelVersion | None
+    champion_value: float | None
     differences: list[str]  # why the two were not judged on the same rows
-
-    @property
-    def champion_value(self) -> float | None:
-        return measured(self.champion, self.gate.metric) if self.champion else None
 
     @property
     def gain(self) -> float | None:
@@ -60,7 +61,8 @@ class Judgement:
         if self.differences and not self.gate.allow_different_data:
             return (
                 f"{beside}, but they were not measured on the same rows "
-                f"({'; '.join(self.differences)}): train both alike, or send allow_different_data"
+                f"({'; '.join(self.differences)}): compare them on the same rows and name that job "
+                "as comparison, train both alike, or send allow_different_data"
             )
         if self.gain is None or self.gain >= self.gate.min_gain - ROUNDING:
             return ""
@@ -87,15 +89,37 @@ class Judgement:
         )
 
 
-def judge(gate: Gate, version: ModelVersion, champion: ModelVersion | None) -> Judgement:
-    """Raises Invalid for a gate that makes no sense for this version."""
+def judge(
+    gate: Gate,
+    version: ModelVersion,
+    champion: ModelVersion | None,
+    compared: dict[str, Any] | None = None,
+) -> Judgement:
+    """By the figures of `compared`, a comparison's result, or else by those of their trainings.
+
+    Raises Invalid for a gate that makes no sense for this version.
+    """
     refuse_wrong_bound(gate)
-    value = measured(version, gate.metric)
+    ours = compared["metrics"] if compared else version.metrics
+    theirs = compared["other_metrics"] if compared else champion.metrics if champion else {}
+    value = measured(ours, gate.metric)
     if value is None:
-        words = f"gate.metric: version {version.number} has no {gate.metric!r}, but "
-        raise refusal("metric", words + f"{sorted(name for name in version.metrics)}")
-    differences = differences_of(version, champion) if champion else []
-    return Judgement(gate, value, champion, differences)
+        words = f"gate.metric: of version {version.number} no {gate.metric!r} is known, but "
+        raise refusal("metric", words + f"{sorted(ours)}")
+    differences = differences_of(version, champion) if champion and not compared else []
+    return Judgement(gate, value, champion, measured(theirs, gate.metric), differences)
+
+
+def result_of(job: Job | None, name: str, version: int, champion: int) -> dict[str, Any]:
+    """Of a comparison of just these versions."""
+    found = (job.result or {}) if job and job.name == COMPARISON else {}
+    if (found.get("model"), found.get("version"), found.get("other")) == (name, version, champion):
+        return found
+    raise refusal(
+        "comparison",
+        f"gate.comparison: that is no comparison of versions {version} and {champion} of {name!r} "
+        f"that has succeeded: POST /api/v1/models/{name}/versions/{version}/compare makes one",
+    )
 
 
 def refuse_wrong_bound(gate: Gate) -> None:
@@ -110,8 +134,8 @@ def refusal(field: str, words: str) -> Invalid:
     return Invalid(f"{words}.", faults=(Fault(("body", "gate", field), words),))
 
 
-def measured(version: ModelVersion, metric: str) -> float | None:
-    found = version.metrics.get(metric)
+def measured(metrics: dict[str, Any], metric: str) -> float | None:
+    found = metrics.get(metric)
     return float(found) if isinstance(found, (int, float)) else None
 
 

@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import audit
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict, Forbidden
+from astralytiq.core.jobs import Job
 from astralytiq.core.security import Actor
 
 from . import origins, serving
 from .external import refuse_external
-from .gates import Judgement, judge
+from .gates import Judgement, judge, result_of
 from .models import Model, ModelVersion, Stage
 from .schemas import Gate
 from .service import ask_to_mirror, get, get_version, may_change
@@ -88,7 +89,13 @@ async def passed(
 ) -> Judgement:
     """Raises Conflict, and keeps the try on record, if it does not pass."""
     champion = await in_production(session, model)
-    judged = judge(gate, version, champion if champion is not version else None)
+    if champion is version:
+        champion = None
+    compared = None
+    if gate.comparison and champion:
+        job = await session.get(Job, gate.comparison)
+        compared = result_of(job, model.name, version.number, champion.number)
+    judged = judge(gate, version, champion, compared)
     if faults := judged.faults:
         audit.record(
             session,

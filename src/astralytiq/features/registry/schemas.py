@@ -95,6 +95,9 @@ class Gate(Body):
     maximum: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         None, description="the same for errors, of which less is better"
     )
+    comparison: Annotated[str, Field(max_length=64, pattern=r"^[\w-]+$")] | None = Field(
+        None, description="a job of …/compare: its figures, of the same rows, count instead"
+    )
     allow_different_data: bool = Field(
         False, description="also compare figures that were not measured on the same rows"
     )

@@ -16,9 +16,10 @@ from astralytiq.core.settings import Settings
 from astralytiq.core.tracking import TrackedRun, tracker
 from astralytiq.features.datasets import service as datasets
 from astralytiq.features.registry import service as registry
+from astralytiq.features.registry.gates import COMPARISON
 from astralytiq.features.registry.service import Trained
 
-from . import reproducing
+from . import comparing, reproducing
 from .plan import Plan, Source
 from .tracked import tracked_run
 
@@ -102,3 +103,11 @@ def track(settings: Settings, run: TrackedRun, job_id: str, content: bytes) -> s
 @job(reproducing.JOB)
 async def reproduce(work: Work, *, model_name: str, number: int) -> dict[str, Any]:
     return await reproducing.reproduced(work, model_name, number)
+
+
+@job(COMPARISON)
+async def compare(
+    work: Work, *, model_name: str, number: int, other: int, actor_id: int, actor_name: str
+) -> dict[str, Any]:
+    actor = Actor(actor_id, actor_name, frozenset(), via="job")
+    return await comparing.compared(work, actor, model_name, number, other)

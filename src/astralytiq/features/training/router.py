@@ -8,8 +8,15 @@ from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import Session, charged_to, needs, room
 
-from . import reproducing, service
-from .schemas import Overview, ReproductionAsked, TrainingAsked, TrainingRequest
+from . import comparing, reproducing, service
+from .schemas import (
+    ComparisonAsked,
+    ComparisonRequest,
+    Overview,
+    ReproductionAsked,
+    TrainingAsked,
+    TrainingRequest,
+)
 
 router = room("/ml", "machine learning")
 models = room("/models", "models")
@@ -47,3 +54,20 @@ async def reproduce(
     job = await reproducing.ask(session, actor, name, number)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return ReproductionAsked(job_id=job.id, status=job.status, model=name, version=number)
+
+
+@models.post("/{name}/versions/{version}/compare", status_code=202)
+@charged_to("expensive")
+async def compare(
+    response: Response,
+    session: Session,
+    actor: Trainer,
+    name: str,
+    number: Annotated[Id, Path(alias="version")],
+    body: ComparisonRequest | None = None,
+) -> ComparisonAsked:
+    job, other = await comparing.ask(session, actor, name, number, body.other if body else None)
+    response.headers["Location"] = f"/api/v1/jobs/{job.id}"
+    return ComparisonAsked(
+        job_id=job.id, status=job.status, model=name, version=number, other=other
+    )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from astralytiq.core.jobs import JobStatus
-from astralytiq.core.schemas import Answer, Body
+from astralytiq.core.schemas import Answer, Body, Id
 from astralytiq.engines.models.candidates import (
     MOST_CANDIDATES,
     MOST_NAMES,
@@ -101,6 +101,24 @@ class ReproductionAsked(Answer):
     status: JobStatus
     model: str
     version: int
+
+
+class ComparisonRequest(Body):
+    other: Id | None = Field(None, description="a version; default: the one in production")
+
+
+class ComparisonAsked(Answer):
+    """The job's result says the `metrics` of both on `rows` that neither was trained on.
+
+    `left_out` counts the rows that the other was trained on; `is_checked` is false if what it was
+    trained on is not known.
+    """
+
+    job_id: str
+    status: JobStatus
+    model: str
+    version: int
+    other: int
 
 
 class ParameterRead(Answer):
