@@ -1,4 +1,4 @@
-"""Figures of the telemetry room: all from its roll-ups."""
+"""What the telemetry room offers to dashboards, alerts and scrapers."""
 
 from datetime import timedelta
 
@@ -6,31 +6,47 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import utc_now
-from astralytiq.core.offers import figure
+from astralytiq.core.offers import Values, breakdown, figure
 
-from .models import ALL, Device, Hour, Minute
+from .models import Device
+from .reading import EventFilters
+from .statistics import Totals, totals
 
-RECENT = timedelta(minutes=5)
-MICROSECONDS = 1_000_000
+NOW, HOUR = timedelta(minutes=5), timedelta(hours=1)
 
 
-@figure("telemetry_events", "events of devices that are counted")
+async def totals_since(session: AsyncSession, time: timedelta) -> Totals:
+    return await totals(session, EventFilters(since=utc_now() - time))
+
+
+@figure("telemetry_events", "events of devices that are stored")
 async def events(session: AsyncSession) -> float | None:
-    query = select(func.sum(Hour.events)).where(Hour.device == ALL)
-    return float(await session.scalar(query) or 0)
+    return (await totals(session, EventFilters())).events
 
 
-@figure("devices", "devices that have sent events")
-async def devices(session: AsyncSession) -> float | None:
-    query = select(func.count(Device.id)).where(Device.deleted_at.is_(None))
-    return await session.scalar(query)
+@figure("telemetry_events_last_hour", "events of the last hour, by their own times")
+async def events_last_hour(session: AsyncSession) -> float | None:
+    return (await totals_since(session, HOUR)).events
 
 
-@figure("drowsiness_rate", "share of drowsy events of the last five minutes", "percent")
+@figure("drowsiness_rate", "events of the last five minutes that are drowsy", "percent")
 async def drowsiness_rate(session: AsyncSession) -> float | None:
-    since = int((utc_now() - RECENT).timestamp()) * MICROSECONDS
-    query = select(func.sum(Minute.drowsy), func.sum(Minute.events)).where(
-        Minute.device == ALL, Minute.start >= since
-    )
-    drowsy, every = (await session.execute(query)).one()
-    return 100 * float(drowsy) / float(every) if every else None
+    found = await totals_since(session, NOW)
+    return found.rate if found.events else None
+
+
+@figure("devices", "devices that ever sent an event")
+async def devices(session: AsyncSession) -> float | None:
+    return await session.scalar(select(func.count(Device.id)).where(Device.deleted_at.is_(None)))
+
+
+@figure("devices_active", "devices that sent something within the last hour")
+async def active_devices(session: AsyncSession) -> float | None:
+    seen = select(func.count(Device.id)).where(Device.deleted_at.is_(None))
+    return await session.scalar(seen.where(Device.last_seen_at >= utc_now() - HOUR))
+
+
+@breakdown("telemetry_severity", "events of devices that are stored", "severity")
+async def by_severity(session: AsyncSession) -> Values:
+    found = await totals(session, EventFilters())
+    return {(name,): float(count) for name, count in found.severities.items()}
