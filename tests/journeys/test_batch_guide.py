@@ -41,6 +41,10 @@ def test_the_guide_to_batches_and_promotion_does_what_it_says(tmp_path: Path) ->
     refused = "Version 2 of 'iris_forest' does not pass the gate: its accuracy is"
     assert refused in done.stderr
     assert "version 2 stays where it is" in said
+    assert "measured on different rows" in said
+    assert "dataset: 1@2 and 1@1" in done.stderr
+    assert "is_checked True" in said
     listed = said[said.rindex("version algorithm stage") :]
     assert "2 random_forest archived" in listed
+    assert "3 random_forest none" in listed
     assert "1 random_forest production" in listed
