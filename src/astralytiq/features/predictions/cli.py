@@ -27,23 +27,35 @@ app = group("predict", "Ask a model, and walk a prediction back to its source.")
 
 @app.command("run")
 @examples(
-    'astralytiq predict run iris_forest --record \'{"petal_length_cm": 4.7, "sepal_width_cm": 3}\''
+    """
+    astralytiq predict run iris_forest --record '{"petal_length_cm": 4.7, "sepal_width_cm": 3}'
+    astralytiq predict run iris_forest --file rows.json --json
+    """
 )
 def predict(
     context: typer.Context,
     model: str,
-    record: Annotated[list[str], typer.Option(help="A JSON object of features (repeat).")],
+    record: Annotated[
+        list[str] | None, typer.Option(help="A JSON object of features (repeat).")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help='JSON as over HTTP: {"records": […]} or {"instances": […]}.')
+    ] = None,
     version: Annotated[int, typer.Option(help="default: the production version")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Predict for one or more records."""
+    if (file is None) == (not record):
+        fail("give --record, or --file", BAD_INPUT)
     try:
-        records = [json.loads(text) for text in record]
-    except ValueError as error:
-        fail(f"--record takes a JSON object: {error}", BAD_INPUT)
+        body = (
+            json.loads(file.read_text()) if file else {"records": [*map(json.loads, record or ())]}
+        )
+    except (OSError, ValueError) as error:
+        fail(f"{file or '--record'} takes JSON: {error}", BAD_INPUT)
     path = f"/models/{model}/versions/{version}/predict" if version else f"/models/{model}/predict"
     with connected(context) as client:
-        show_one(client.post(path, json={"records": records}), as_json=as_json)
+        show_one(client.post(path, json=body), as_json=as_json)
 
 
 @app.command("batch")
