@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from astralytiq import __version__, commands
-from astralytiq.terminal import BAD_INPUT, FAILURE, Connection, examples, fail
+from astralytiq.terminal import BAD_INPUT, FAILURE, AsJson, Connection, examples, fail, show
 
 if TYPE_CHECKING:
     from astralytiq.client import Client
@@ -203,6 +203,24 @@ def migrate(
         typer.echo(f"The database is at {down}.")
     except homes.HomeError as error:
         fail(str(error), FAILURE)
+
+
+@app.command()
+@examples("astralytiq doctor\nastralytiq doctor --json")
+def doctor(home: Home = None, as_json: AsJson = False) -> None:
+    """Look at everything a home depends on, and say what to do. It changes nothing."""
+    import asyncio
+    from dataclasses import asdict
+
+    from astralytiq.core import logging
+    from astralytiq.doctor import Verdict, examine
+
+    settings = settings_for(home)
+    logging.configure("ERROR")
+    found = asyncio.run(examine(settings))
+    show([asdict(one) for one in found], ("check", "verdict", "detail"), as_json=as_json)
+    if any(one.verdict is Verdict.wrong for one in found):
+        raise typer.Exit(FAILURE)
 
 
 @app.command()
