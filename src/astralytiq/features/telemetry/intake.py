@@ -9,7 +9,7 @@ from typing import Any, Self
 import msgspec
 from uuid6 import uuid7
 
-from astralytiq.core.errors import Fault, Invalid, TooLarge
+from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.settings import Settings
 from astralytiq.engines.severity import Rule
 
@@ -108,12 +108,13 @@ def decoded_lines(body: bytes) -> list[Reading]:
 
 
 def counted(events: list[Any]) -> list[Any]:
-    if not events:
-        fault = Fault(("body", "events"), "at least one event", "too_short")
-        raise Invalid("The batch is empty: send 1 to 10,000 events.", faults=(fault,))
-    if len(events) > MOST_EVENTS:
-        raise TooLarge(f"A batch holds {MOST_EVENTS:,} events at most, this one {len(events):,}.")
-    return events
+    if 1 <= len(events) <= MOST_EVENTS:
+        return events
+    kind = "too_long" if events else "too_short"
+    words = (
+        f"A batch holds 1 to {MOST_EVENTS:,} events, this one {len(events):,}: send it in parts."
+    )
+    raise Invalid(words, faults=(Fault(("body", "events"), words, kind),))
 
 
 # Faults -----------------------------------------------------------------------------------------

@@ -13,10 +13,12 @@ from .reading import EventFilters
 from .statistics import Totals, totals
 
 NOW, HOUR = timedelta(minutes=5), timedelta(hours=1)
+SKEW = timedelta(minutes=1)  # Clocks of devices may be ahead of ours by so much.
 
 
 async def totals_since(session: AsyncSession, time: timedelta) -> Totals:
-    return await totals(session, EventFilters(since=utc_now() - time))
+    now = utc_now()
+    return await totals(session, EventFilters(None, now - time, now + SKEW))
 
 
 @figure("telemetry_events", "events of devices that are stored")
