@@ -12,6 +12,7 @@ import httpx2
 import pyarrow.parquet as parquet
 import pytest
 
+from astralytiq import home, serve
 from astralytiq.app import create_app
 from astralytiq.core import executor
 from astralytiq.core.resources import Resources
@@ -160,10 +161,12 @@ async def test_an_outage_is_a_503_and_costs_a_job_only_time(
 # As a user would ---------------------------------------------------------------------------------
 
 
-def test_the_guide_to_object_storage_shows_what_it_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
+def test_the_guide_to_object_storage_shows_what_it_says(tmp_path: Path, database_url: str) -> None:
     script = CLEAN + "\n".join(blocks(GUIDE, "bash"))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = {"ASTRALYTIQ_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+    given["DATABASE_URL"] = database_url  # An empty one would be migrated first.
     ran = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=ROOT,
@@ -178,15 +181,7 @@ def test_the_guide_to_object_storage_shows_what_it_says(tmp_path: Path) -> None:
 
 
 def test_a_start_without_the_bucket_is_refused_in_a_line(tmp_path: Path, s3: S3Server) -> None:
-    given = {name.upper(): value for name, value in s3.environment("never-made").items()}
-    ran = subprocess.run(
-        [sys.executable, "-m", "astralytiq.cli", "api", "--home", str(tmp_path),
-         "--port", str(free_port())],
-        env={**os.environ, **given},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )  # fmt: skip
-    assert ran.returncode == 1
-    assert "s3://never-made is not there: create the bucket" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    settings = s3.settings(tmp_path, "never-made", astralytiq_port=free_port())
+    words = r"^The storage s3://never-made is not there: create the bucket.* \(NoSuchBucket\)\.$"
+    with pytest.raises(serve.ServeError, match=words):
+        serve.run(settings, [home.prepare_storage], [], str)
