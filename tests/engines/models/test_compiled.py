@@ -26,7 +26,7 @@ def of_scikit(source: Any, rows: NDArray[np.float64]) -> NDArray[Any]:
 
 
 def of_xgboost(source: bytes, rows: NDArray[np.float64]) -> NDArray[Any]:
-    booster = xgboost.Booster(model_file=bytearray(source))
+    booster = xgboost.Booster({"nthread": 1}, model_file=bytearray(source))
     found = booster.predict(xgboost.DMatrix(rows, nthread=1))
     of_two = found.ndim == 1 and '"classes":null' not in str(booster.attr("astralytiq"))
     return np.stack([1 - found, found], axis=1) if of_two else found

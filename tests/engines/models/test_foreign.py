@@ -231,8 +231,9 @@ def test_a_file_that_does_not_fit_its_signature_is_refused(
 
 
 def test_features_in_another_order_than_xgboosts_are_refused() -> None:
-    rows = xgboost.DMatrix(FEATURES, FEATURES[:, 0], feature_names=["width", "length"])
-    content = bytes(xgboost.train({}, rows, 1).save_raw("ubj"))
+    names = ["width", "length"]
+    rows = xgboost.DMatrix(FEATURES, FEATURES[:, 0], feature_names=names, nthread=1)
+    content = bytes(xgboost.train({"nthread": 1}, rows, 1).save_raw("ubj"))
     with pytest.raises(Refused, match="its features are"):
         taken(content, OF_NUMBERS)
 

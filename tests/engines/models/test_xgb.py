@@ -16,9 +16,14 @@ RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(90, 3))
 CLASSES = np.array(["a", "b", "c"])[np.digitize(FEATURES[:, 0], [-0.4, 0.4])]
 SMALL = {"n_estimators": 3}
+ALONE: dict[str, Any] = {"nthread": 1, "verbosity": 0}
 
 
 def ignore(done: int, total: int) -> None: ...
+
+
+def rows(target: NDArray[Any]) -> xgboost.DMatrix:
+    return xgboost.DMatrix(FEATURES, target, nthread=1)
 
 
 def file(target: NDArray[Any] = CLASSES, name: str = "xgboost", **params: Any) -> bytes:
@@ -77,7 +82,7 @@ def test_parameters_reach_xgboost() -> None:
 
 
 def test_defaults_are_xgboosts_own() -> None:
-    booster = xgboost.train({"tree_method": "hist"}, xgboost.DMatrix(FEATURES, FEATURES[:, 0]), 1)
+    booster = xgboost.train({**ALONE, "tree_method": "hist"}, rows(FEATURES[:, 0]), 1)
     learner = json.loads(booster.save_config())["learner"]["gradient_booster"]
     theirs = learner["tree_train_param"]
     told = completed(ALGORITHMS["xgboost"], {})
@@ -105,14 +110,14 @@ def test_only_the_seed_makes_a_difference_and_long_ones_are_taken() -> None:
 def test_23_other_models_of_xgboost_are_refused(
     params: dict[str, Any], target: NDArray[Any], words: str
 ) -> None:
-    booster = xgboost.train({**params, "verbosity": 0}, xgboost.DMatrix(FEATURES, target), 2)
+    booster = xgboost.train({**params, **ALONE}, rows(target), 2)
     learner = ubjson.read(bytes(booster.save_raw("ubj")))["learner"]
     with pytest.raises(ValueError, match=words):
         xgb.read(learner)
 
 
 def test_23_a_model_that_was_trained_elsewhere_is_not_taken_for_ours() -> None:
-    booster = xgboost.train({"verbosity": 0}, xgboost.DMatrix(FEATURES, FEATURES[:, 0]), 2)
+    booster = xgboost.train(ALONE, rows(FEATURES[:, 0]), 2)
     with pytest.raises(ValueError, match="trained here"):
         adapter_of("xgboost_regressor").load(bytes(booster.save_raw("ubj")))
 
