@@ -24,6 +24,8 @@ def test_the_quickstart_reaches_a_prediction_that_names_its_sources(
             assert done.returncode == 0, done.stderr
             assert f"version {number} (sha256" in done.stdout
             assert "<- source quickstart_iris, run " in done.stdout
+        with server.signed_in() as client:  # The demo's content was left out.
+            assert [one["name"] for one in client.get("/datasets")] == ["quickstart_iris"]
         wrong = quickstart(server.url, "--password", "wrong")
         assert wrong.returncode == 1
         assert "401" in wrong.stderr
