@@ -99,3 +99,27 @@ def test_every_setting_is_in_the_example_file() -> None:
         for name in Settings.model_fields
     }
     assert named == wanted
+
+
+def test_without_the_extra_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astralytiq.core.settings.find_spec", lambda name: None)
+    with pytest.raises(UnsafeSettings, match=r"pip install 'astralytiq\[s3\]'"):
+        Settings(_env_file=None, storage_url="s3://some-bucket").checked()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"storage_url": "gs://bucket"}, "STORAGE_URL must be a folder"),
+        ({"storage_url": "s3://"}, "STORAGE_URL must read s3://bucket"),
+        ({"storage_url": "s3://bucket/../x y"}, "STORAGE_URL must read s3://bucket"),
+        ({"s3_endpoint_url": "http://key@host"}, "S3_ENDPOINT_URL must read"),
+        ({"s3_endpoint_url": "host:9000"}, "S3_ENDPOINT_URL must read"),
+        ({"s3_access_key_id": "a"}, "must be set together"),
+        ({"storage_url": "s3://own", "source_buckets": ("own/in",)}, "must not list own"),
+        ({"storage_url": "s3://own", "source_buckets": ("s3://own/in",)}, "must not list own"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UnsafeSettings, match=words):
+        Settings(_env_file=None, **given).checked()

@@ -5,10 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,9 @@ import pytest
 
 from astralytiq.core import s3 as calls
 from astralytiq.core.errors import AppError, Conflict, NotFound, StorageFull, Unavailable
-from astralytiq.core.object_cache import LEFT_SECONDS, ObjectCache
 from astralytiq.core.object_storage import CACHE, ObjectStorage
 from astralytiq.core.resources import storage_of
-from astralytiq.core.settings import Settings, UnsafeSettings
+from astralytiq.core.settings import Settings
 from astralytiq.core.storage import Damaged, FolderStorage, Storage, discard, writing_aside
 from tests.s3 import Answer, Environ, S3Server, refusal
 
@@ -161,30 +158,6 @@ def test_the_url_chooses_the_form(tmp_path: Path, s3: S3Server) -> None:
         settings = Settings(_env_file=None, astralytiq_home=tmp_path, storage_url=url)
         assert isinstance(storage_of(settings), FolderStorage)
     assert isinstance(storage_of(s3.settings(tmp_path, "some-bucket")), ObjectStorage)
-
-
-def test_without_the_extra_the_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("astralytiq.core.settings.find_spec", lambda name: None)
-    with pytest.raises(UnsafeSettings, match=r"pip install 'astralytiq\[s3\]'"):
-        Settings(_env_file=None, storage_url="s3://some-bucket").checked()
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"storage_url": "gs://bucket"}, "STORAGE_URL must be a folder"),
-        ({"storage_url": "s3://"}, "STORAGE_URL must read s3://bucket"),
-        ({"storage_url": "s3://bucket/../x y"}, "STORAGE_URL must read s3://bucket"),
-        ({"s3_endpoint_url": "http://key@host"}, "S3_ENDPOINT_URL must read"),
-        ({"s3_endpoint_url": "host:9000"}, "S3_ENDPOINT_URL must read"),
-        ({"s3_access_key_id": "a"}, "must be set together"),
-        ({"storage_url": "s3://own", "source_buckets": ("own/in",)}, "must not list own"),
-        ({"storage_url": "s3://own", "source_buckets": ("s3://own/in",)}, "must not list own"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(given: dict[str, Any], words: str) -> None:
-    with pytest.raises(UnsafeSettings, match=words):
-        Settings(_env_file=None, **given).checked()
 
 
 # The operator's mistakes --------------------------------------------------------------------------
@@ -409,92 +382,3 @@ def test_a_copy_that_was_damaged_here_is_fetched_again(
     (copy,) = (tmp_path / CACHE).iterdir()
     copy.write_bytes(b"c0ntent")
     assert objects.get("a.bin", stored.sha256) == b"content"
-
-
-def writes(content: bytes) -> Callable[[Path], None]:
-    def fetch(path: Path) -> None:
-        path.write_bytes(content)
-
-    return fetch
-
-
-def test_the_longest_unused_copies_go_first(tmp_path: Path) -> None:
-    cache = ObjectCache(tmp_path, limit=250)
-    for age, name in enumerate("abc"):
-        with cache.held(name, writes(bytes(100))) as path:
-            os.utime(path, (1000 + age, 1000 + age))
-        if name == "b":
-            with cache.held("a", writes(b"unused")) as path:
-                assert path.read_bytes() == bytes(100)
-    assert [name for name in "abc" if cache.has(name)] == ["a", "c"]
-
-
-def test_a_copy_in_use_stays_whoever_needs_room(tmp_path: Path) -> None:
-    cache, other = ObjectCache(tmp_path, limit=150), ObjectCache(tmp_path, limit=150)
-    with cache.held("a", writes(bytes(100))) as path:
-        for name in "bcd":
-            with other.held(name, writes(bytes(100))):
-                pass
-        assert path.read_bytes() == bytes(100)
-    with other.held("e", writes(bytes(100))):
-        pass
-    assert [name for name in "abcde" if cache.has(name)] == ["e"]
-
-
-def test_one_object_larger_than_all_room_is_held_for_its_reader(tmp_path: Path) -> None:
-    cache = ObjectCache(tmp_path, limit=10)
-    with cache.held("a", writes(bytes(100))) as path:
-        assert path.read_bytes() == bytes(100)
-
-
-def test_threads_fetch_a_copy_once(tmp_path: Path) -> None:
-    cache, fetched, ready = ObjectCache(tmp_path, limit=1000), [], threading.Barrier(4)
-
-    def fetch(path: Path) -> None:
-        fetched.append(path)
-        time.sleep(0.05)
-        path.write_bytes(b"content")
-
-    def read(_: int) -> bytes:
-        ready.wait()
-        with cache.held("a", fetch) as path:
-            return path.read_bytes()
-
-    with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(read, range(4))) == {b"content"}
-    assert len(fetched) == 1
-
-
-def test_processes_may_fetch_a_copy_at_once(tmp_path: Path) -> None:
-    """Two caches of one folder are as two processes: the second keeps what the first has."""
-    cache, other = ObjectCache(tmp_path, limit=1000), ObjectCache(tmp_path, limit=1000)
-
-    def slowly(path: Path) -> None:
-        path.write_bytes(b"content")
-        with other.held("a", writes(b"content")) as found:
-            assert found.read_bytes() == b"content"
-
-    with cache.held("a", slowly) as path:
-        assert path.read_bytes() == b"content"
-    assert [found.name for found in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_fetch_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    cache = ObjectCache(tmp_path, limit=1000)
-
-    def fail(path: Path) -> None:
-        path.write_bytes(b"half")
-        raise Unavailable("The storage does not answer.")
-
-    with pytest.raises(Unavailable), cache.held("a", fail):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_drafts_of_killed_processes_are_removed(tmp_path: Path) -> None:
-    for name, age in (("old.part", 2 * LEFT_SECONDS), ("new.part", 0.0)):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    with ObjectCache(tmp_path, limit=1).held("a", writes(b"content")):
-        pass
-    assert sorted(path.name for path in tmp_path.glob("*.part")) == ["new.part"]

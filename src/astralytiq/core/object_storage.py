@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from astralytiq.core.errors import AppError, StorageFull, Unavailable
 from astralytiq.core.object_cache import ObjectCache
-from astralytiq.core.s3 import PASSING, S3, Head, S3Error, Trouble
+from astralytiq.core.s3 import S3, Head
+from astralytiq.core.s3_faults import PASSING, S3Error, Trouble
 from astralytiq.core.settings import Settings
 from astralytiq.core.storage import Damaged, Storage, already, described, missing, pieces, safe
 

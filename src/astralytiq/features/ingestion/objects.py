@@ -11,7 +11,8 @@ from pathlib import Path
 
 from astralytiq.core.errors import Invalid
 from astralytiq.core.jobs import Transient
-from astralytiq.core.s3 import PASSING, S3, Head, S3Error, Trouble
+from astralytiq.core.s3 import S3, Head
+from astralytiq.core.s3_faults import PASSING, S3Error, Trouble
 from astralytiq.core.settings import Settings
 
 from .batches import Position
