@@ -8,6 +8,7 @@ from astralytiq.features.history.cli import app as audit
 from astralytiq.features.history.cli import lineage
 from astralytiq.features.ingestion.cli import data, etl, secret, source
 from astralytiq.features.jobs.cli import app as job
+from astralytiq.features.monitoring.cli import app as monitor
 from astralytiq.features.predictions import watching_cli
 from astralytiq.features.predictions.cli import app as predict
 from astralytiq.features.projects.cli import app as project
@@ -38,5 +39,6 @@ GROUPS = (
     alerts,
     dashboard,
     audit,
+    monitor,
     lineage,
 )

@@ -84,10 +84,6 @@ class Tally:
                 return min(longest_of(bin_) / sqrt(GROWTH), self.slowest)
         return 0.0
 
-    def within(self, bin_: int) -> int:
-        """How many took at most `longest_of(bin_)`."""
-        return sum(count for one, count in self.bins.items() if one <= bin_)
-
 
 Tallies = dict[Door, Tally]
 

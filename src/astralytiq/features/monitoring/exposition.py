@@ -1,5 +1,6 @@
 """All that is measured, as Prometheus reads it: text, or OpenMetrics where that is asked for."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -114,9 +115,12 @@ def outcomes(tally: Tally) -> dict[str, int]:
 
 def buckets(tally: Tally) -> list[tuple[str, float]]:
     """Cumulative, as a histogram of Prometheus is."""
-    found: list[tuple[str, float]] = [
-        (f"{longest_of(bound):.6g}", tally.within(bound)) for bound in BOUNDS
-    ]
+    found: list[tuple[str, float]] = []
+    bins, counted = deque(sorted(tally.bins.items())), 0
+    for bound in BOUNDS:
+        while bins and bins[0][0] <= bound:
+            counted += bins.popleft()[1]
+        found.append((f"{longest_of(bound):.6g}", counted))
     return [*found, ("+Inf", tally.count)]
 
 
