@@ -10,15 +10,13 @@ from astralytiq.core.offers import Values, breakdown, figure
 
 from .models import Device
 from .reading import EventFilters
-from .statistics import Totals, totals
+from .statistics import Totals, latest, totals
 
 NOW, HOUR = timedelta(minutes=5), timedelta(hours=1)
-SKEW = timedelta(minutes=1)  # Clocks of devices may be ahead of ours by so much.
 
 
 async def totals_since(session: AsyncSession, time: timedelta) -> Totals:
-    now = utc_now()
-    return await totals(session, EventFilters(None, now - time, now + SKEW))
+    return await totals(session, latest(time, utc_now()))
 
 
 @figure("telemetry_events", "events of devices that are stored")

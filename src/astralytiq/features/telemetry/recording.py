@@ -25,6 +25,9 @@ from .schemas import MOST_EVENTS, microseconds_of
 
 WRITER_LOCK = 0x0B0C  # any number that nothing else locks
 LOCK = f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"
+# New rows are a few at the end of a large table. A plan that is kept for all values of a parameter
+# takes "above this number" for a third of the table, and would read all of it.
+BEGIN = f"SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; {LOCK}"
 COLUMNS = (
     "device", "event_id", "at", "received", "ear", "drowsy", "duration", "severity", "session_id",
 )  # fmt: skip
@@ -163,7 +166,7 @@ def seen_in_sqlite(
 async def store_in_postgresql(database: Database, posts: Sequence[Posted]) -> Kept:
     rows = rows_of(posts)
     async with direct.in_one_transaction(database) as (_, raw):
-        await raw.execute(LOCK)
+        await raw.execute(BEGIN)
         now = utc_now()
         devices = await seen_in_postgresql(raw, sorted({row[0] for row in rows}), now)
         before = await raw.fetchval(NEWEST)

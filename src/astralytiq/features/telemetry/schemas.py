@@ -89,7 +89,7 @@ class TelemetrySummary(Answer):
     """Of all devices."""
 
     overall: Statistics
-    last_hour: LastHour
+    last_hour: LastHour = Field(description="to the minute, up to now")
     hourly: list[HourRead] = Field(description="the last 24, this one is the last of them")
     status: Literal["idle", "normal", "warning", "critical"] = Field(
         description="of the last hour: over 25 % drowsy is a warning, over 50 % critical"

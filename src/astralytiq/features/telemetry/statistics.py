@@ -152,7 +152,7 @@ def shown(found: Totals) -> dict[str, Any]:
 
 async def summary(session: AsyncSession) -> dict[str, Any]:
     now = utc_now()
-    hour = await totals(session, EventFilters(None, now - timedelta(hours=1), now))
+    hour = await totals(session, latest(timedelta(hours=1), now))
     return {
         "overall": await statistics(session, EventFilters()),
         "last_hour": {
@@ -166,6 +166,13 @@ async def summary(session: AsyncSession) -> dict[str, Any]:
         "status": status_of(hour),
         "timestamp": now,
     }
+
+
+def latest(time: timedelta, now: datetime) -> EventFilters:
+    """Up to now, in whole minutes: so it costs the same however much comes in. With the rest of
+    this minute, as the clocks of devices may be a little ahead of ours."""
+    this = now.replace(second=0, microsecond=0)
+    return EventFilters(since=this - time, until=this + timedelta(minutes=1))
 
 
 def status_of(hour: Totals) -> str:
