@@ -257,6 +257,18 @@ async def test_a_file_cannot_be_put_elsewhere(
     assert inside.seen == []
 
 
+async def test_a_file_keeps_its_name_however_odd(
+    scientist: httpx2.AsyncClient, inside: FakeMlflow
+) -> None:
+    for name, quoted in (
+        ("images/k%step%0%timestamp%1718%u.png", "images/k%25step%250%25timestamp%251718%25u.png"),
+        ("notes/a b+ü.txt", "notes/a%20b+%C3%BC.txt"),
+    ):
+        answer = await scientist.put(f"{FILES}/{RUN}/{quoted}", content=b"x")
+        assert answer.status_code == 200, answer.text
+        assert inside.paths[-1].endswith(f"/{RUN}/{name}")
+
+
 async def test_a_file_cannot_be_read_from_elsewhere(
     scientist: httpx2.AsyncClient, inside: FakeMlflow
 ) -> None:

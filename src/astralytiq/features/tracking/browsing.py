@@ -1,7 +1,7 @@
 """MLflow's interface in a browser: its page, with our proof against forged requests added.
 
 A cookie alone changes nothing here, and MLflow's own script knows nothing of our token. So a
-script of ours goes before it and sends the token along.
+script of ours goes before it, sends the token along, and renews a sign-in that has run out.
 """
 
 from functools import cache
@@ -31,14 +31,23 @@ SCRIPT = """\
     (asked ??= plain(new URL("csrf-token", api), { credentials: "same-origin" })
       .then((answer) => answer.json())
       .then((found) => found.csrf_token));
-  window.fetch = async (target, options) => {
-    const request = new Request(target, options);
-    if (safe.has(request.method) || new URL(request.url).origin !== location.origin) {
-      return plain(target, options);
-    }
+  const sent = async (request) => {
+    if (safe.has(request.method)) return plain(request);
     const headers = new Headers(request.headers);
     headers.set("X-CSRF-Token", await token());
     return plain(new Request(request, { headers }));
+  };
+  window.fetch = async (target, options) => {
+    const request = new Request(target, options);
+    if (new URL(request.url).origin !== location.origin) return plain(target, options);
+    const again = request.clone();
+    const answer = await sent(request);
+    if (answer.status !== 401) return answer;
+    // An access token lasts half an hour, and MLflow's script knows no way to a new one.
+    const renewed = await plain(new URL("refresh", api), { method: "POST" });
+    if (!renewed.ok) return answer;
+    asked = undefined;
+    return sent(again);
   };
   const { open, send } = XMLHttpRequest.prototype;
   XMLHttpRequest.prototype.open = function (method, url, ...more) {
