@@ -82,6 +82,7 @@ async def test_a_gate_takes_figures_of_the_same_rows(
     passed = await staged(owner, 2, metric="accuracy", comparison=job["job_id"])
     gate = passed.json()["gate"]
     assert (passed.status_code, gate["same_rows"]) == (200, True)
+    assert gate["rows"] == result["rows"]
     assert gate["value"] == result["metrics"]["accuracy"]
     assert gate["champion_value"] == result["other_metrics"]["accuracy"]
 

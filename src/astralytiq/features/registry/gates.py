@@ -30,6 +30,7 @@ class Judgement:
     value: float
     champion: ModelVersion | None
     champion_value: float | None
+    rows: int | None  # on which the version was judged
     differences: list[str]  # why the two were not judged on the same rows
 
     @property
@@ -84,6 +85,7 @@ class Judgement:
             champion=self.champion.number if self.champion else None,
             champion_value=self.champion_value,
             gain=self.gain,
+            rows=self.rows,
             same_rows=not self.differences if self.champion else None,
             differences=self.differences,
         )
@@ -107,7 +109,8 @@ def judge(
         words = f"gate.metric: of version {version.number} no {gate.metric!r} is known, but "
         raise refusal("metric", words + f"{sorted(ours)}")
     differences = differences_of(version, champion) if champion and not compared else []
-    return Judgement(gate, value, champion, measured(theirs, gate.metric), differences)
+    rows = compared["rows"] if compared else version.evaluation.get("test_rows")
+    return Judgement(gate, value, champion, measured(theirs, gate.metric), rows, differences)
 
 
 def result_of(job: Job | None, name: str, version: int, champion: int) -> dict[str, Any]:

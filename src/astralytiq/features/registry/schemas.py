@@ -122,6 +122,9 @@ class GateRead(Gate, Answer):
     )
     champion_value: float | None
     gain: float | None = Field(description="how much better, whichever way better is")
+    rows: int | None = Field(
+        description="on which it was measured: of a few rows no gain says much; null: not known"
+    )
     same_rows: bool | None = Field(
         description="whether both were measured on the same rows: else the gain says little"
     )
