@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,21 @@ def test_a_call_has_an_end(
         with pytest.raises(Unavailable):
             objects.exists("a.bin")
         assert "does not answer" in objects.fault()
+
+
+def test_whoever_waits_is_let_go_when_the_house_closes(
+    s3: S3Server, objects: ObjectStorage
+) -> None:
+    objects.put("a.bin", b"content")
+    s3.asked.clear()
+    with s3.failing(Times(1, "HEAD", None, seconds=1.0)), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(objects.exists, "a.bin")
+        while not s3.asked:
+            time.sleep(0.01)
+        objects.close()
+        with pytest.raises(Unavailable):
+            waiting.result()
+    assert objects.exists("a.bin")
 
 
 def test_a_full_bucket_says_so(s3: S3Server, objects: ObjectStorage, unhurried: None) -> None:

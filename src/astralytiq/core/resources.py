@@ -38,7 +38,7 @@ class Resources:
     async def close(self) -> None:
         for one in self.owned.values():
             await one.close()
-        await asyncio.to_thread(self.storage.close)
+        self.storage.close()  # Here: threads may all be waiting for it.
         await self.database.close()
 
 

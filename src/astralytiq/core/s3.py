@@ -95,11 +95,14 @@ class S3:
         for pause in (*(PAUSES if pauses is None else pauses), None):
             if time.monotonic() < self._rests_until:
                 raise S3Error(Trouble.away, "a call just before failed")
+            system = self._opened()
             try:
                 async with asyncio.timeout(seconds):
-                    return await work(await self._opened().set_session())
+                    return await work(await system.set_session())
             except Exception as error:
                 fault = fault_of(error)
+            if system is not self._system:  # Somebody has closed it: we are leaving.
+                raise fault
             if fault.trouble not in PASSING or pause is None:
                 break
             await asyncio.sleep(pause)
@@ -108,6 +111,7 @@ class S3:
         raise fault
 
     def close(self) -> None:
+        """Ends calls that are under way; later ones open it again."""
         with self._opening:
             system, self._system = self._system, None
         if system is not None and system._s3 is not None:
