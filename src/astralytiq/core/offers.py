@@ -81,11 +81,15 @@ Read = Callable[[AsyncSession], Awaitable[Values]]
 
 @dataclass(frozen=True)
 class Breakdown:
-    """A figure for each combination of its labels, for scrapers; `read` is one quick query."""
+    """A figure for each combination of its labels, for scrapers; `read` is one quick query.
+
+    One that only `grows` is a count since the beginning: how fast it does, the scraper works out.
+    """
 
     about: str
     labels: tuple[str, ...]
     read: Read
+    grows: bool = False
 
 
 COUNTS: dict[str, Count] = {}
@@ -113,13 +117,13 @@ def figure(name: str, about: str, unit: str = "") -> Callable[[Measure], Measure
     return register
 
 
-def breakdown(name: str, about: str, *labels: str) -> Callable[[Read], Read]:
+def breakdown(name: str, about: str, *labels: str, grows: bool = False) -> Callable[[Read], Read]:
     """Offer a figure by labels, whose values are few: kinds and names, never numbers."""
 
     def register(read: Read) -> Read:
         if name in BREAKDOWNS:
             raise ValueError(f"Two breakdowns are named {name!r}.")
-        BREAKDOWNS[name] = Breakdown(about, labels, read)
+        BREAKDOWNS[name] = Breakdown(about, labels, read, grows)
         return read
 
     return register

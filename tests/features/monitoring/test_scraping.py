@@ -18,6 +18,7 @@ from astralytiq.core.security import Role
 from astralytiq.features.monitoring import exposition, gauges
 from tests.conftest import SignIn
 from tests.factories import make_client
+from tests.features.registry.factories import store_version
 from tests.journeys.test_documents import ROOT
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,24 @@ async def test_requests_jobs_and_figures_are_told(sign_in: SignIn, resources: Re
     assert found["astralytiq_database_up"].samples[0].value == 1
     assert found["astralytiq_jobs_queued"].samples[0].value == 1
     assert found["process_resident_memory_bytes"].samples[0].value > 1_000_000
+
+
+async def test_predictions_are_told_by_model_and_version(
+    sign_in: SignIn, resources: Resources
+) -> None:
+    scientist = await sign_in(Role.data_scientist)
+    await store_version(resources, scientist)
+    rows = {"records": [{"length": 1.0, "width": 0}]}
+    answer = await scientist.post("/api/v1/models/flowers/versions/1/predict", json=rows)
+    assert answer.status_code == 200, answer.text
+    found = await scraped(scientist)
+    (count,) = found["astralytiq_predictions"].samples
+    assert (count.name, count.labels) == (
+        "astralytiq_predictions_total",
+        {"model": "flowers", "version": "1"},
+    )
+    assert count.value == 1
+    assert found["astralytiq_prediction_seconds"].samples[0].value > 0
 
 
 async def test_the_plain_form_is_told_unless_another_is_asked_for(sign_in: SignIn) -> None:

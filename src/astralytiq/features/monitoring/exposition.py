@@ -86,14 +86,15 @@ class Exposition:
         yield used
 
     def _of_rooms(self) -> Iterator["Metric"]:
-        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
 
         for name, value in self.measured.figures.items():
             figure = offers.FIGURES[name]
             yield GaugeMetricFamily(name_of(name, figure.unit), figure.about, value)
         for name, values in self.measured.breakdowns.items():
             one = offers.BREAKDOWNS[name]
-            family = GaugeMetricFamily(f"{PREFIX}{name}", one.about, labels=one.labels)
+            kind = CounterMetricFamily if one.grows else GaugeMetricFamily
+            family = kind(f"{PREFIX}{name}", one.about, labels=one.labels)
             for labels, value in values.items():
                 family.add_metric(labels, value)
             yield family

@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.offers import (
     Rows,
     Scope,
+    Values,
+    breakdown,
     columns_of,
     counts,
     figure,
@@ -61,3 +63,23 @@ async def accuracy(session: AsyncSession) -> float | None:
     every = [metrics.get("accuracy") for metrics in await session.scalars(query)]
     known = [float(one) for one in every if one is not None]
     return sum(known) / len(known) if known else None
+
+
+@breakdown("predictions", "requests that a version answered", "model", "version", grows=True)
+async def predictions(session: AsyncSession) -> Values:
+    return {(name, version): count for name, version, count, _ in await served(session)}
+
+
+@breakdown("prediction_seconds", "what they took in all", "model", "version", grows=True)
+async def prediction_seconds(session: AsyncSession) -> Values:
+    return {(name, version): took / 1000 for name, version, _, took in await served(session)}
+
+
+async def served(session: AsyncSession) -> list[tuple[str, str, int, float]]:
+    """Of the versions that were ever asked, from counters in their rows."""
+    query = (
+        select(Model.name, ModelVersion.number, ModelVersion.served_count, ModelVersion.served_ms)
+        .join(Model, Model.id == ModelVersion.model_id)
+        .where(ModelVersion.served_count > 0)
+    )
+    return [(name, str(n), count, took) for name, n, count, took in await session.execute(query)]
