@@ -54,6 +54,7 @@ class S3:
         self._opening = threading.Lock()
         self._system: S3FileSystem | None = None
         self._rests_until = 0.0
+        self._closed = False
 
     # Calls ----------------------------------------------------------------------------------------
 
@@ -93,16 +94,12 @@ class S3:
         pauses: Sequence[float] | None = None,
     ) -> Result:
         for pause in (*(PAUSES if pauses is None else pauses), None):
-            if time.monotonic() < self._rests_until:
-                raise S3Error(Trouble.away, "a call just before failed")
-            system = self._opened()
+            self._refuse_early()
             try:
                 async with asyncio.timeout(seconds):
-                    return await work(await system.set_session())
+                    return await work(await self._opened().set_session())
             except Exception as error:
                 fault = fault_of(error)
-            if system is not self._system:  # Somebody has closed it: we are leaving.
-                raise fault
             if fault.trouble not in PASSING or pause is None:
                 break
             await asyncio.sleep(pause)
@@ -110,8 +107,15 @@ class S3:
             self._rests_until = time.monotonic() + REST_SECONDS
         raise fault
 
+    def _refuse_early(self) -> None:
+        if self._closed:
+            raise S3Error(Trouble.away, "we are leaving")
+        if time.monotonic() < self._rests_until:
+            raise S3Error(Trouble.away, "a call just before failed")
+
     def close(self) -> None:
-        """Ends calls that are under way; later ones open it again."""
+        """For good. Ends calls that are under way, too: their threads keep us from leaving."""
+        self._closed = True
         with self._opening:
             system, self._system = self._system, None
         if system is not None and system._s3 is not None:

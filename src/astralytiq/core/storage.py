@@ -83,7 +83,7 @@ class Storage(ABC):
         """Once at the start of a server: raises what only a person can mend."""
 
     def close(self) -> None:  # noqa: B027
-        """Ends what is under way and lets go of connections; who comes later opens them again."""
+        """For good: ends what is under way and lets go of connections."""
 
     def is_writable(self) -> bool:
         return not self.fault()
