@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from astralytiq.core.security import Role
+from astralytiq.features.datasets import from_telemetry
 from tests.conftest import RunJobs, SignIn
 from tests.features.telemetry.factories import API, ago, get, key_client, post, post_many, reading
 
@@ -26,18 +27,19 @@ async def frozen(
 
 
 async def test_events_are_frozen_in_the_order_of_their_times(
-    admin: httpx2.AsyncClient, run_jobs: RunJobs
+    admin: httpx2.AsyncClient, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(from_telemetry, "BATCH", 70)
     events = [
         reading(device_id=f"d{n % 2}", event_id=f"e{n:05}", timestamp=ago(minutes=n), ear_value=0.2)
-        for n in range(6000)
+        for n in range(300)
     ]
     await post_many(admin, events)
     everything = await frozen(admin, run_jobs, "all")
-    assert (everything["status"], everything["rows"]) == ("ready", 6000)
+    assert (everything["status"], everything["rows"]) == ("ready", 300)
     assert (everything["type"], everything["columns"]) == ("telemetry", 9)
     shown = await get(admin, f"{DATASETS}/{everything['id']}/preview", limit=2)
-    assert [row["event_id"] for row in shown["rows"]] == ["e05999", "e05998"]
+    assert [row["event_id"] for row in shown["rows"]] == ["e00299", "e00298"]
     first = shown["rows"][0]
     assert (first["device_id"], first["ear_value"], first["severity"]) == ("d1", 0.2, "low")
     types = {column["name"]: column["type"] for column in shown["columns"]}

@@ -8,7 +8,7 @@ there, or for ever. So numbers of events grow in the order of their commits on b
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -136,10 +136,14 @@ SUMMED = rollups.added(ARRIVED)
 
 
 def insert_in_sqlite(connection: sqlite3.Connection, rows: Sequence[Any]) -> int:
+    return connection.execute(insert_of(len(rows)), list(chain.from_iterable(rows))).rowcount
+
+
+@lru_cache(128)
+def insert_of(rows: int) -> str:
     row = f"({', '.join('?' * len(COLUMNS))})"
-    sql = f"INSERT INTO telemetry_events ({', '.join(COLUMNS)}) VALUES "
-    values = list(chain.from_iterable(rows))
-    return connection.execute(f"{sql}{', '.join([row] * len(rows))} {ONCE}", values).rowcount
+    values = ", ".join([row] * rows)
+    return f"INSERT INTO telemetry_events ({', '.join(COLUMNS)}) VALUES {values} {ONCE}"
 
 
 def seen_in_sqlite(

@@ -17,6 +17,7 @@ from astralytiq.core.web import (
     House,
     PageAsked,
     Session,
+    app_resources,
     charged_to,
     describe_page,
     mark,
@@ -91,10 +92,10 @@ def answered(found: Any) -> Response:
 
 @telemetry.post("", response_model=EventLogged, openapi_extra=ONE_EVENT)
 @charged_to("telemetry")
-async def post_event(request: Request, house: House, actor: Writer) -> Response:
+async def post_event(request: Request, actor: Writer) -> Response:
     """Answered once it is durable. Sent again with its event_id it is stored once."""
     refuse_other_media(request)
-    return answered(await service.record(house, await request.body()))
+    return answered(await service.record(app_resources(request), await request.body()))
 
 
 @telemetry.post("/batch", response_model=BatchLogged, openapi_extra=MANY_EVENTS)
