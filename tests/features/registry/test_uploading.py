@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import threading
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ from sqlalchemy import select
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
+from astralytiq.engines.models import onnxmodel
 from astralytiq.engines.models.catalogue import adapter_of
 from astralytiq.features.registry import taking_jobs, uploading
 from astralytiq.features.registry.schemas_uploads import UploadSignature
@@ -93,6 +95,24 @@ async def test_a_file_becomes_a_version_that_predicts(
     assert (traced.status_code, "not trained here" in traced.json()["detail"]) == (409, True)
     (found,) = (await owner.get("/api/v1/models")).json()
     assert (found["type"], found["status"]) == (algorithm, "production")
+
+
+async def test_a_model_from_elsewhere_does_not_hold_up_others(
+    owner: httpx2.AsyncClient, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    run = onnxmodel.run
+
+    def noted(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return run(*arguments)
+
+    monkeypatch.setattr(onnxmodel, "run", noted)
+    await job_of(owner, await send(owner, forest()), run_jobs)
+    answer = await owner.post(f"{VERSIONS}/1/predict", json={"instances": [[1.0, 2.0]]})
+    assert answer.status_code == 200
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_rows_that_a_model_fails_at_are_refused_in_words(

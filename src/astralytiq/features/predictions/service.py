@@ -10,7 +10,7 @@ from astralytiq.core.db import new_id, utc_now
 from astralytiq.core.errors import Invalid, NotFound
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
-from astralytiq.engines.models.catalogue import adapter_of
+from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import NoAnswer, Predictions
 from astralytiq.features.registry.serving import Served, serving
 
@@ -71,7 +71,8 @@ def recorded_of(
 async def computed(version: Served, model: Any, rows: list[list[float]]) -> Predictions:
     adapter = adapter_of(version.algorithm)
     try:
-        if len(rows) <= ROWS_IN_LOOP:
+        # Models from elsewhere may take any time, even for a row.
+        if len(rows) <= ROWS_IN_LOOP and version.algorithm in ALGORITHMS:
             return adapter.predict(model, rows)
         return await asyncio.to_thread(adapter.predict, model, rows)
     except NoAnswer as error:
