@@ -6,7 +6,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 TABLE = TESTS.parent / "docs" / "security.md"
-NUMBERED = re.compile(r"^(?:async )?def test_(\d\d)_", re.MULTILINE)
+NUMBERED = re.compile(r"^ *(?:async )?def test_(\d\d)_", re.MULTILINE)
 # | 7 | requirement | `core/test_web.py`, ... |
 ROW = re.compile(r"^\| (\d+) \|.*\|([^|]*)\|$", re.MULTILINE)
 
