@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import delete, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import jobs, schedules
 from astralytiq.core.db import utc_now
@@ -16,7 +17,7 @@ from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.resources import Resources
 from astralytiq.core.schedules import Schedule
 from astralytiq.core.storage import FolderStorage
-from astralytiq.features.monitoring import checks
+from astralytiq.features.monitoring import checks, service
 from astralytiq.features.monitoring.checks import Checks
 from tests.factories import make_client
 
@@ -75,6 +76,18 @@ async def test_a_part_that_hangs_holds_nobody_up_and_is_asked_once(
         assert (seen["storage"].status, seen["storage"].latency_ms) == ("unhealthy", None)
     await found.close()
     assert asked == [1]
+
+
+async def test_a_database_that_hangs_is_no_database(
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(_: AsyncSession) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(service, "PATIENCE", 0.05)
+    monkeypatch.setattr(service, "last_run", hang)
+    answer = await client.get("/health")
+    assert (answer.status_code, answer.json()["db_connected"]) == (503, False)
 
 
 async def test_jobs_that_wait_while_nobody_works_are_told(resources: Resources) -> None:

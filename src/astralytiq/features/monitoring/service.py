@@ -49,9 +49,9 @@ class Pulse:
 
 async def pulse(resources: Resources) -> Pulse:
     try:
-        async with resources.database.reading() as session:
+        async with asyncio.timeout(PATIENCE), resources.database.reading() as session:
             return await last_run(session)
-    except (SQLAlchemyError, OSError):
+    except (SQLAlchemyError, OSError):  # TimeoutError is one of the latter.
         return Pulse(connected=False, last_run=None, etl_status="unknown")
 
 
