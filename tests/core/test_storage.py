@@ -192,8 +192,8 @@ def test_what_a_person_must_mend_is_told_at_the_start(
 def test_a_server_that_is_away_does_not_keep_us_from_starting(
     s3: S3Server, tmp_path: Path, unhurried: None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = s3.settings(tmp_path, "some-bucket", s3_endpoint_url="http://127.0.0.1:9")
-    storage = ObjectStorage(settings)
+    away = s3.settings(tmp_path, "some-bucket", s3_endpoint_url="http://127.0.0.1:9")
+    storage = ObjectStorage(away)
     storage.prepare()
     assert "does not answer" in caplog.text
     assert "S3_ENDPOINT_URL" in storage.fault()
@@ -282,9 +282,7 @@ def test_a_full_bucket_says_so(s3: S3Server, objects: ObjectStorage, unhurried: 
     assert not objects.is_near("a.bin")
 
 
-def test_what_vanishes_between_two_calls_is_missing(
-    s3: S3Server, bucket: str, objects: ObjectStorage
-) -> None:
+def test_what_vanishes_between_two_calls_is_missing(s3: S3Server, objects: ObjectStorage) -> None:
     objects.put("a.bin", b"content")
     objects._cache.forget(NAME)
     vanished = refusal("404 Not Found", "NoSuchKey")
