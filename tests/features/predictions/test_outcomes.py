@@ -145,6 +145,18 @@ async def test_many_outcomes_are_stored_together(
     (counted,) = await quality(database)
     pairs = {'["setosa","setosa"]': 3, '["setosa","virginica"]': 2, '["virginica","virginica"]': 1}
     assert counted == {"outcomes": 6, "pairs": pairs}
+    everything = [{**one, "outcome": "virginica"} for one in outcomes]
+    last = await scientist.post(BULK, json={"outcomes": everything})
+    assert last.json() == {**counts, "new": 0, "replaced": 5, "unchanged": 1}
+    async with database.reading() as session:
+        query = select(AuditEntry.resource, AuditEntry.details).where(
+            AuditEntry.action == "outcome.replaced"
+        )
+        found = [tuple(row) for row in await session.execute(query.order_by(AuditEntry.id))]
+    assert found == [
+        (f"prediction/{asked[0]['prediction_id']}", {"rows": 1}),
+        ("model/flowers", {"rows": 5, "predictions": 3}),
+    ]
 
 
 async def test_an_outcome_of_a_regression_is_a_number(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, bulk
@@ -295,14 +295,22 @@ async def write(session: AsyncSession, actor: Actor, changes: Sequence[Change]) 
     fresh = [row_of(one, actor, now) for one in changes if one.before is None]
     columns = {column.name: [row[column.name] for row in fresh] for column in TABLE.columns}
     await bulk.append(session, bulk.rows_of(TABLE, columns, for_sqlite=bulk.is_sqlite(session)))
-    replaced: defaultdict[str, int] = defaultdict(int)
-    for change in changes:
-        if change.before is not None:
-            await replace(session, row_of(change, actor, now))
-            replaced[change.asked.id] += 1
-    for prediction_id, rows in replaced.items():  # What was told is nobody's to keep for ever.
-        resource = f"prediction/{prediction_id}"
-        audit.record(session, actor, "outcome.replaced", resource, rows=rows)
+    replaced = [change for change in changes if change.before is not None]
+    for change in replaced:
+        for name, value in row_of(change, actor, now).items():
+            setattr(change.before, name, value)
+    await session.flush()
+    if replaced:
+        note(session, actor, replaced)
+
+
+def note(session: AsyncSession, actor: Actor, replaced: Sequence[Change]) -> None:
+    """Without values: the audit trail is never erased, and what was told may be."""
+    asked = {change.asked.id: change.asked for change in replaced}
+    first, *others = asked.values()
+    resource = f"model/{first.model}" if others else f"prediction/{first.id}"
+    counts: dict[str, Any] = {"predictions": len(asked)} if others else {}
+    audit.record(session, actor, "outcome.replaced", resource, rows=len(replaced), **counts)
 
 
 def row_of(change: Change, actor: Actor, now: datetime) -> dict[str, Any]:
@@ -322,11 +330,6 @@ def row_of(change: Change, actor: Actor, now: datetime) -> dict[str, Any]:
 def earlier(outcome: Outcome) -> dict[str, Any]:
     times = {"observed_at": outcome.observed_at, "told_at": outcome.told_at}
     return {"outcome": outcome.outcome, **{name: at.isoformat() for name, at in times.items()}}
-
-
-async def replace(session: AsyncSession, row: dict[str, Any]) -> None:
-    same = (Outcome.prediction_id == row["prediction_id"], Outcome.row == row["row"])
-    await session.execute(update(Outcome).where(*same).values(row))
 
 
 # Counting ---------------------------------------------------------------------------------------
