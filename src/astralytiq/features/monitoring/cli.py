@@ -76,4 +76,4 @@ def validate(context: typer.Context, every: Every = False, as_json: AsJson = Fal
         show(results if every else failed, TESTS, as_json=False)
         typer.echo(f"{len(results) - len(failed)} of {len(results)} tests passed")
     if failed:
-        fail(f"{len(failed)} tests failed.", FAILURE)
+        fail(f"{len(failed)} of {len(results)} tests failed.", FAILURE)
