@@ -21,10 +21,10 @@ Json = dict[str, Any]
 def table(rows: int, extra: str = "") -> str:
     """Each row another; more rows begin as fewer do."""
     draw = random.Random(0)
-    lines = [f"x,y,kind,price{extra}"]
+    lines = [f"x,y,kind,side{extra}"]
     for _ in range(rows):
         x, y = draw.random(), draw.random()
-        lines.append(f"{x:.6f},{y:.6f},{'ab'[x > 0.5]},{2 * x + y:.6f}" + (",1" if extra else ""))
+        lines.append(f"{x:.6f},{y:.6f},{'ab'[x > 0.5]},{'lr'[y > 0.5]}" + (",1" if extra else ""))
     return "\n".join(lines) + "\n"
 
 
@@ -111,11 +111,11 @@ async def test_what_cannot_be_compared_is_refused_in_words(
     wide = (await upload(owner, table(80, extra=",z"), "wide.csv")).json()["id"]
     await trained(owner, run_jobs, f"{wide}@1", features=["x", "z"])
     await trained(owner, run_jobs, "1@1", **few)
-    await trained(owner, run_jobs, "1@1", target="price", algorithm="linear_regression")
+    await trained(owner, run_jobs, "1@1", target="side")
     door = f"{MODEL}/versions/2/compare"
     idle = await owner.post(door)
     assert (idle.status_code, "say which" in idle.json()["detail"]) == (409, True)
-    for other, words in ((1, "lacks columns"), (2, "not with itself"), (3, "predicts 'price'")):
+    for other, words in ((1, "lacks columns"), (2, "not with itself"), (3, "predicts 'side'")):
         refused = await owner.post(door, json={"other": other})
         assert (refused.status_code, words in refused.json()["detail"]) == (422, True), other
     assert (await owner.post(door, json={"other": 9})).status_code == 404
