@@ -29,9 +29,13 @@ from astralytiq.app import create_app
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
+from astralytiq.core.tracking import Tracker
 from astralytiq.features.accounts import sessions
 from tests.databases import Databases
 from tests.factories import make_user
+from tests.features.training.conftest import empty_mlflow, mlflow
+
+__all__ = ["empty_mlflow", "mlflow"]  # fixtures
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "2"))
 CONFIG: dict[str, Any] = {
@@ -96,8 +100,11 @@ def database_url(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def schema(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseSchema]:
+def schema(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, mlflow: Tracker
+) -> Iterator[BaseSchema]:
     """The application runs in a thread of schemathesis, from its first request on."""
+    mlflow.client()  # Its first import takes seconds, and no answer may take ten.
     # The events of a run that nobody works on would be streamed for minutes.
     monkeypatch.setattr("astralytiq.features.ingestion.events.BEAT_SECONDS", 0.01)
     monkeypatch.setattr("astralytiq.features.ingestion.events.STREAM_SECONDS", 0.02)

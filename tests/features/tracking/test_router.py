@@ -89,9 +89,12 @@ async def test_a_home_where_nothing_was_trained_lists_no_runs(sign_in: SignIn) -
 
 
 NO_FIGURES: tuple[dict[str, Any], ...] = (
-        {"accuracy": 1.01}, {"recall": -0.1}, {"precision": None}, {"f1": 0.5},
+        {"accuracy": 1.01}, {"accuracy": "0.5"}, {"f1_score": False}, {"recall": -0.1},
+        {"precision": None}, {"f1": 0.5},
         {"tags": {"astralytiq.job_id": "7"}}, {"params": {"mlflow.user": "x"}},
         {"experiment": "a\nb"}, {"tags": {str(n): "" for n in range(101)}},
+    {"params": {"a//b": 1}}, {"params": {"a>b": 1}}, {"tags": {"..": "x"}}, {"tags": {"": "x"}},
+    {"params": {"/etc": 1}},
 )  # fmt: skip
 
 
