@@ -83,6 +83,8 @@ def freeze_dataset(
     events = {key: value for key, value in asked.items() if value}
     if events and not telemetry:
         fail("--device, --since and --until choose events: add --telemetry.", BAD_INPUT)
+    if telemetry and (source or where or job):
+        fail("Give one of --telemetry, --source with --where, and --job.", BAD_INPUT)
     if telemetry:
         body = {"name": name, "from_telemetry": events}
     else:
