@@ -30,6 +30,7 @@ class Kind(StrEnum):
     raw = "raw"  # the payloads that a run stored, by the run's id
     records = "records"  # the records that a run wrote, by the run's id
     telemetry = "telemetry"  # events, by what their device calls itself; "*" of all devices
+    generator = "generator"  # a rule that makes data up: "drowsiness@1", with its version
     upload = "upload"  # a file that somebody sent, by its SHA-256
     dataset_version = "dataset_version"  # "7@2"
     training_run = "training_run"  # by its job's id

@@ -27,6 +27,7 @@ class DatasetType(StrEnum):
     predictions = "predictions"
     job = "job"  # a table that a job left
     telemetry = "telemetry"
+    synthetic = "synthetic"  # made up by a rule
 
 
 LIVING = text("deleted_at IS NULL")

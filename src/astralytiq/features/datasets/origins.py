@@ -20,7 +20,7 @@ async def connect(session: AsyncSession, name: str, version: DatasetVersion) -> 
 
 
 def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
-    """A file, a job's work, events of devices, or the records that runs wrote."""
+    """A file, a job's work, events of devices, a rule, or the records that runs wrote."""
     kind = origin.get("kind")
     if kind == "upload":
         return [Node(Kind.upload, origin["sha256"])]
@@ -30,4 +30,6 @@ def origins_of(origin: dict[str, Any]) -> Sequence[Node]:
         return [Node(Kind(origin["of"]["kind"]), origin["of"]["id"])]
     if kind == "telemetry":
         return [Node(Kind.telemetry, origin["device"] or ALL_DEVICES)]
+    if kind == "synthetic":
+        return [Node(Kind.generator, f"{origin['name']}@{origin['generator']}")]
     return [Node(Kind.records, run_id) for run_id in origin.get("run_ids", ())]

@@ -113,8 +113,8 @@ def verify(
 # Lineage ----------------------------------------------------------------------------------------
 
 KINDS = (
-    "source, run, raw, records, upload, dataset_version (7@2), training_run, model_version "
-    "(flowers@3), deployment or prediction"
+    "source, run, raw, records, telemetry, generator, upload, dataset_version (7@2), "
+    "training_run, model_version (flowers@3), deployment or prediction"
 )
 Named = tuple[str, str]
 SHOWN_FACETS = ("status", "batches", "inserted", "updated", "rows", "algorithm", "predictions")

@@ -19,6 +19,7 @@ PLURALS = {
     Kind.raw: "raw",
     Kind.records: "records",
     Kind.telemetry: "telemetry",
+    Kind.generator: "generators",
     Kind.upload: "uploads",
     Kind.dataset_version: "datasets",
     Kind.training_run: "trainings",

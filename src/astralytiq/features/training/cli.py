@@ -95,3 +95,45 @@ def train(
         asked = client.post("/ml/train", json=body)
         job = follow(client, asked["job_id"], f"training {model}")
         show_one(job["result"], as_json=as_json)
+
+
+@app.command("drowsiness")
+@examples("""
+astralytiq train drowsiness
+astralytiq train drowsiness --rows 5000 --seed 7 --name drowsiness_of_5000
+""")
+def train_drowsiness(
+    context: typer.Context,
+    rows: Annotated[int, typer.Option(min=100, max=20_000, help="Minutes to make up.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the data and of the training.")] = 0,
+    name: Annotated[str, typer.Option(help="The model that gets a version.")] = (
+        "drowsiness_detector"
+    ),
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Make data of drivers' eyes up, and train a forest that tells the drowsy from the alert.
+
+    Nobody was measured for it: it shows how the platform works, and makes no claim of safety.
+    """
+    body = {
+        "model_name": name,
+        "dataset_id": f"synthetic:drowsiness?rows={rows}&seed={seed}",
+        "target": "state",
+        "algorithm": "random_forest",
+        "seed": seed,
+    }
+    with connected(context) as client:
+        asked = client.post("/ml/train", json=body)
+        if not wait:
+            show_one(asked, as_json=as_json)
+            return
+        job = follow(client, asked["job_id"], f"training {name}")
+        result = job["result"]
+        show_one(result if as_json else in_lines(result), as_json=as_json)
+
+
+def in_lines(result: dict[str, Any]) -> dict[str, Any]:
+    """A line for each metric, which are of the rows that were held out."""
+    metrics = {f"held-out {metric}": value for metric, value in result["metrics"].items()}
+    return {key: value for key, value in result.items() if key != "metrics"} | metrics

@@ -65,7 +65,9 @@ class Search(Body):
 
 class TrainingRequest(Body):
     algorithm: str = Field(description="one of GET /api/v1/ml/", examples=["random_forest"])
-    dataset_id: int | str = Field(description='"7@2", or 7 for its newest version')
+    dataset_id: int | str = Field(
+        description='"7@2", or 7 for its newest version; "synthetic:drowsiness" makes data up'
+    )
     target: str | None = Field(None, description="the column to predict; clustering has none")
     features: Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="default: all columns of numbers but the target and those named _…"

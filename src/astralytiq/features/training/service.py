@@ -9,12 +9,15 @@ from astralytiq import __version__
 from astralytiq.core import audit, jobs
 from astralytiq.core.errors import Fault, Invalid
 from astralytiq.core.jobs import Job
+from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.engines.models.candidates import MOST_CANDIDATES, combinations
 from astralytiq.engines.models.catalogue import ALGORITHMS
 from astralytiq.engines.models.contract import AVAILABLE, Algorithm, faults_of, status_of
 from astralytiq.engines.tabular.columns import NUMERIC
 from astralytiq.features.datasets import service as datasets
+from astralytiq.features.datasets import synthetic
+from astralytiq.features.datasets.models import DatasetVersion
 from astralytiq.features.registry import service as registry
 
 from .schemas import AlgorithmRead, Overview, TrainingAsked, TrainingRequest
@@ -42,13 +45,24 @@ def overview() -> Overview:
     )
 
 
+async def with_data(resources: Resources, actor: Actor, asked: TrainingRequest) -> TrainingRequest:
+    """Names the version of what is to be made up, which takes too long for a transaction."""
+    recipe = synthetic.named(asked.dataset_id)
+    if recipe is None:
+        return asked
+    refuse_faulty(
+        asked, recipe.types, asked.features or default_features(recipe.types, asked.target)
+    )
+    reference = await synthetic.ensured(resources, actor, recipe)
+    return asked.model_copy(update={"dataset_id": reference})
+
+
 async def start(session: AsyncSession, actor: Actor, asked: TrainingRequest) -> TrainingAsked:
     """Queue a training, after naming everything that is wrong with it at once."""
     version = await datasets.resolve(session, asked.dataset_id)
     types = {column["name"]: column["type"] for column in version.schema}
     features = asked.features or default_features(types, asked.target)
-    if faults := all_faults(asked, types, features):
-        raise Invalid("; ".join(fault.msg for fault in faults), faults=tuple(faults))
+    refuse_faulty(asked, types, features)
     await registry.refuse_foreign(session, actor, asked.model_name)
     job = await enqueue(session, actor, asked, version.reference, features)
     return TrainingAsked(
@@ -59,8 +73,13 @@ async def start(session: AsyncSession, actor: Actor, asked: TrainingRequest) -> 
         dataset=version.reference,
         target=asked.target,
         features=features,
-        message=f"Queued: GET /api/v1/jobs/{job.id} shows how far it is.",
+        message=f"Queued: GET /api/v1/jobs/{job.id} shows how far it is.{warning(version)}",
     )
+
+
+def warning(version: DatasetVersion) -> str:
+    made_up = version.origin.get("kind") == "synthetic"
+    return " The data are made up: the model makes no claim of safety." if made_up else ""
 
 
 def default_features(types: dict[str, str], target: str | None) -> list[str]:
@@ -69,6 +88,11 @@ def default_features(types: dict[str, str], target: str | None) -> list[str]:
         for name, type_ in types.items()
         if type_ in NUMERIC and name != target and not name.startswith("_")
     ]
+
+
+def refuse_faulty(asked: TrainingRequest, types: dict[str, str], features: list[str]) -> None:
+    if faults := all_faults(asked, types, features):
+        raise Invalid("; ".join(fault.msg for fault in faults), faults=tuple(faults))
 
 
 def all_faults(asked: TrainingRequest, types: dict[str, str], features: list[str]) -> list[Fault]:
