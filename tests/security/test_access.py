@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx2
 import pytest
@@ -198,7 +199,7 @@ FOREIGN = ("role", "owner_id", "is_active", "is_superuser", "id")
 MEANT = {"users:write": {"role", "is_active"}, "projects:write": {"role"}}
 SOURCE = {"name": "shop", "kind": "csv", "path": "shop.csv"}
 # Their body must say what kind of thing it is before anything else in it is looked at.
-OF_A_KIND = {
+OF_A_KIND: dict[str, dict[str, Any]] = {
     "/api/v1/sources": SOURCE,
     "/api/v1/sources/preview": SOURCE,
     "/api/v1/alerts/channels": {"name": "pager", "kind": "email", "to": ["a@example.com"]},
