@@ -10,7 +10,8 @@ from tests.journeys.servers import Server, served
 from tests.journeys.test_documents import ROOT, blocks
 
 GUIDE = "docs/guides/batch-and-promotion.md"
-ADMIN = {"email": "admin@example.com", "password": "a password for the guide"}
+WORDS = "a password for the guide"
+ADMIN = {"email": "admin@example.com", "password": WORDS}
 
 
 def token_of(server: Server) -> str:

@@ -26,6 +26,7 @@ from .conftest import Delivery, Dial, Receiver
 pytestmark = pytest.mark.anyio
 
 URL = "/api/v1/alerts"
+THEIRS = "secret:key"
 Json = dict[str, Any]
 
 
@@ -372,8 +373,8 @@ async def test_nobody_sends_with_somebody_elses_secret(
     await owner.client.put("/api/v1/secrets/key", json={"value": "theirs"})
     other = await enter(sign_in, Role.data_scientist)
     for body in (
-        {"kind": "webhook", "url": receiver.url, "secret": "secret:key"},
-        {"kind": "chat", "url": "secret:key"},
+        {"kind": "webhook", "url": receiver.url} | {"secret": THEIRS},
+        {"kind": "chat", "url": THEIRS},
     ):
         answer = await other.client.post(f"{URL}/channels", json={"name": "x", **body})
         assert answer.status_code == 403

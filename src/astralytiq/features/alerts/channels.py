@@ -18,7 +18,7 @@ from .models import Channel, ChannelKind, Rule
 from .schemas import ChannelCreate, ChatChannel, WebhookChannel
 from .service import refuse_foreign, refuse_taken
 
-SECRET = "secret:"
+KEPT = "secret:"
 
 
 async def list_all(session: AsyncSession, limit: int, offset: int) -> tuple[Sequence[Channel], int]:
@@ -49,7 +49,7 @@ async def create(
         addresses.parsed(body.url)  # Refuses what is no address of a web server.
         if body.secret is None:
             made = random.token_urlsafe(32)
-            config["secret"] = SECRET + await keep(session, settings, actor, body.name, made)
+            config["secret"] = KEPT + await keep(session, settings, actor, body.name, made)
         else:
             await refuse_foreign_secret(session, actor, body.secret)
     if isinstance(body, ChatChannel):
@@ -77,7 +77,7 @@ async def keep(
 
 
 async def refuse_foreign_secret(session: AsyncSession, actor: Actor, reference: str) -> None:
-    name = reference.removeprefix(SECRET)
+    name = reference.removeprefix(KEPT)
     secret = await secrets.find(session, name)
     if secret is None:
         raise secrets.missing(name)

@@ -17,7 +17,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
 
 from . import channels
-from .channels import SECRET
+from .channels import KEPT
 from .models import Channel, ChannelKind
 from .words import Change, Message
 
@@ -61,7 +61,7 @@ async def send(work: Work, channel: Channel, message: Message) -> None:
 async def revealed(resources: Resources, reference: str) -> str:
     keys = resources.settings.signing_keys
     async with resources.database.reading() as session:
-        return await secrets.reveal(session, keys, reference.removeprefix(SECRET))
+        return await secrets.reveal(session, keys, reference.removeprefix(KEPT))
 
 
 # Webhooks ---------------------------------------------------------------------------------------
