@@ -12,6 +12,10 @@ FILES = {
     "user_sessions": "sessions",
     "api_keys": "api_keys",
     "idempotency_keys": "requests",
+    "dashboards": "dashboards",
+    "alert_rules": "alert_rules",
+    "alert_channels": "alert_channels",
+    "alerts": "alerts",
     "projects": "projects",
     "project_members": "projects",
     "tasks": "tasks",
@@ -32,7 +36,9 @@ UNSAID = {
     "task_words": "an index of the tasks",
     "audit_actors": "the account's e-mail once more",
 }
-OWNERS = {"owner_id", "user_id", "assignee_id", "created_by", "actor_id", "actor"}
+OWNERS = {
+    "owner_id", "user_id", "assignee_id", "created_by", "acknowledged_by", "actor_id", "actor",
+}  # fmt: skip
 
 
 def test_every_table_that_says_whose_something_is_has_its_file() -> None:
