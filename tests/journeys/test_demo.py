@@ -1,4 +1,4 @@
-"""`make demo`: fifteen data sets and twelve models, once per home, through a kill on the way."""
+"""`make demo`: data sets, models and dashboards, once per home, through a kill on the way."""
 
 import os
 import subprocess
@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from astralytiq.client import Client
+from astralytiq.demo.dashboards import DASHBOARDS
 from astralytiq.demo.models import MODELS
+from astralytiq.demo.rules import RULES
 from astralytiq.demo.tables import TABLES
 from tests.journeys.servers import Server, served
 from tests.journeys.test_documents import ROOT, blocks
@@ -26,13 +28,16 @@ def test_a_demo_that_was_killed_while_it_loaded_is_complete_at_the_next_start(
         first.kill()
     with served(home, "demo", cwd=ROOT) as second:
         the_quickstart_runs_beside_it(second)
-        assert "The demo is loaded: 15 data sets and 12 models" in read_until(second, "The demo is")
+        last = read_until(second, "The demo is")
+        assert "The demo is loaded: 15 data sets, 12 models and 12 dashboards" in last
         with second.signed_in() as client:
             datasets, models = loaded(client, "/datasets"), loaded(client, "/models")
             every_table_is_there_once_and_measured(client, datasets)
             every_model_is_there_once_and_answers(client, models)
             what_was_answered_leads_back_to_the_records(client)
             what_was_true_afterwards_is_told(client)
+            every_dashboard_is_there_once_and_shows_something(client)
+            simulated_devices_were_heard_and_nothing_is_wrong(client)
             the_guide_shows_what_it_says(second)
 
 
@@ -65,6 +70,8 @@ def loaded(client: Client, path: str) -> Rows:
 
 
 def every_table_is_there_once_and_measured(client: Client, datasets: Rows) -> None:
+    made_up = datasets.pop("drowsiness (synthetic)")
+    assert (made_up["type"], made_up["version"]) == ("synthetic", 1)
     assert len(datasets) == 15
     planned = {plan.name: max(1, len(plan.versions)) for plan in TABLES}
     assert {name: one["version"] for name, one in datasets.items()} == planned
@@ -109,6 +116,25 @@ def what_was_true_afterwards_is_told(client: Client) -> None:
     (watched,) = found["versions"]
     assert watched["traffic"]["rows"] == watched["quality"]["outcomes"] == 200
     assert watched["inputs"]["verdict"] == "drift"  # It learnt from whole years; these are winters.
+
+
+def every_dashboard_is_there_once_and_shows_something(client: Client) -> None:
+    found = client.get("/dashboards", params={"limit": 100})
+    assert sorted(one["name"] for one in found) == sorted(plan.name for plan in DASHBOARDS)
+    for one in found:
+        widgets = client.get(f"/dashboards/{one['id']}/data")["widgets"]
+        assert [widget["error"] for widget in widgets] == [None] * one["widget_count"]
+        for widget in widgets:
+            assert (widget["data"] or {}).get("rows", True), (one["name"], widget["title"])
+
+
+def simulated_devices_were_heard_and_nothing_is_wrong(client: Client) -> None:
+    figures = client.get("/metrics")["figures"]
+    assert (figures["devices"], figures["alerts_firing"]) == (3, 0)
+    assert 1_000 < figures["telemetry_events"] < 10_000
+    rules = client.get("/alerts/rules")
+    assert [rule["state"] for rule in rules] == ["ok"] * len(RULES)
+    assert client.get("/alerts") == []
 
 
 def the_guide_shows_what_it_says(server: Server) -> None:

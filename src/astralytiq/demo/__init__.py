@@ -1,4 +1,5 @@
-"""The demo: fifteen data sets and twelve models, real tables trained for real, once per home."""
+"""The demo: fifteen real data sets, twelve models trained for real, twelve dashboards; once per
+home."""
 
 from .loading import load
 

@@ -20,7 +20,8 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
 from astralytiq.features.accounts import service as accounts
 
-from . import freezing, projects, training
+from . import freezing, projects, showing, training
+from .dashboards import DASHBOARDS
 from .desk import Desk, worded
 from .models import MODELS
 from .tables import TABLES
@@ -38,8 +39,8 @@ class Step:
     kind: str
     name: str
     work: Callable[[], Awaitable[str]]
-    needs: tuple[str, ...] = ()  # data sets
-    after: str = ""  # whose turn is before this one's, whatever becomes of it
+    needs: tuple[str, ...] = ()  # data sets and models
+    after: tuple[str, ...] = ()  # whose turn is before this one's, whatever becomes of them
 
     @property
     def label(self) -> str:
@@ -65,11 +66,19 @@ class Progress:
         self.failed[step.label] = reason
         log.error("a step of the demo failed", extra={"step": step.label, "reason": reason})
 
+    def lost(self, name: str) -> str:
+        """The label of what failed under this name; empty if nothing did."""
+        labels = (f"data set {name}", f"model {name}")
+        return next((label for label in labels if label in self.failed), "")
+
     def count(self, kind: str) -> int:
         return sum(step.kind == kind for step in self.ended)
 
     def summary(self) -> str:
-        made = f"{self.count('data set')} data sets and {self.count('model')} models"
+        made = (
+            f"{self.count('data set')} data sets, {self.count('model')} models and "
+            f"{self.count('dashboard')} dashboards"
+        )
         words = f"The demo is loaded: {made} in {time.monotonic() - self.began:.1f} s. See {GUIDE}."
         if not self.failed:
             return words
@@ -105,7 +114,10 @@ async def is_loaded(resources: Resources) -> bool:
 
 async def note(session: AsyncSession, actor: Actor, progress: Progress) -> None:
     datasets, models = progress.count("data set"), progress.count("model")
-    audit.record(session, actor, LOADED, "demo", datasets=datasets, models=models)
+    boards = progress.count("dashboard")
+    audit.record(
+        session, actor, LOADED, "demo", datasets=datasets, models=models, dashboards=boards
+    )
 
 
 async def owner(resources: Resources) -> Actor:
@@ -118,16 +130,26 @@ async def owner(resources: Resources) -> Actor:
 
 def steps(desk: Desk) -> list[Step]:
     """What the README begins with has the workers to itself. Uploads need none: they are converted
-    while the first model is trained. Then all the rest at the same time."""
+    while the first model is trained. Then all the rest at the same time; rules for alerts when
+    there is something to measure."""
     table, model = TABLES[0].name, MODELS[0].name
     tables = [Step("data set", t.name, partial(freezing.make, desk, t), t.needs) for t in TABLES]
     models = [Step("model", m.name, partial(training.make, desk, m), m.needs) for m in MODELS]
+    boards = [
+        Step("dashboard", d.name, partial(showing.make, desk, d), d.needs) for d in DASHBOARDS
+    ]
+    others = [
+        Step("projects", "", partial(projects.make, desk)),
+        Step("telemetry", "", partial(showing.send_events, desk)),
+    ]
     first, uploads = {table, model}, {t.name for t in TABLES if t.file}
-    return [
+    rest = [
         step if step.name in first
-        else replace(step, after=table if step.name in uploads else model)
-        for step in (*tables, *models, Step("projects", "", partial(projects.make, desk)))
+        else replace(step, after=(table if step.name in uploads else model,))
+        for step in (*tables, *models, *others, *boards)
     ]  # fmt: skip
+    made = tuple(step.name for step in (*tables, *models))
+    return [*rest, Step("alerts", "", partial(showing.watch, desk), after=made)]
 
 
 async def fill(desk: Desk, tell: Tell) -> Progress:
@@ -144,11 +166,11 @@ async def take(step: Step, progress: Progress, done: dict[str, asyncio.Event]) -
     """One step, in its turn, once those it needs have ended; whatever goes wrong, the others go
     on."""
     try:
-        if step.after:
-            await done[step.after].wait()
+        for earlier in step.after:
+            await done[earlier].wait()
         for needed in step.needs:
             await done[needed].wait()
-            if (label := f"data set {needed}") in progress.failed:
+            if label := progress.lost(needed):
                 progress.fail(step, f"it needs the {label}")
                 return
         progress.end(step, await step.work())

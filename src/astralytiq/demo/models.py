@@ -1,4 +1,7 @@
-"""The demo's twelve models, trained by our own algorithms: no extra is needed for them."""
+"""The demo's twelve models, trained by our own algorithms: no extra is needed for them.
+
+All learn from real tables but the last: of drivers' eyes there is none that we may carry.
+"""
 
 from astralytiq.features.registry.models import Stage
 
@@ -173,21 +176,6 @@ MODELS = (
         ),
     ),
     Model(
-        "weather_city",
-        (
-            Training(
-                "weather@2",
-                {
-                    "algorithm": "decision_tree",
-                    "target": "category",
-                    "features": DAY,
-                    "params": {"max_depth": 6, "min_samples_leaf": 10},
-                },
-                STAGING,
-            ),
-        ),
-    ),
-    Model(
         "earthquake_regions",
         (
             Training(
@@ -237,6 +225,20 @@ MODELS = (
                     },
                     "cv_folds": 3,
                     "seed": 4,
+                },
+                PRODUCTION,
+            ),
+        ),
+    ),
+    Model(
+        "drowsiness_detector",
+        (
+            Training(
+                "synthetic:drowsiness",
+                {
+                    "algorithm": "random_forest",
+                    "target": "state",
+                    "params": {"n_estimators": 50, "min_samples_leaf": 5},
                 },
                 PRODUCTION,
             ),

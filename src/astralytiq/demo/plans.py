@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from astralytiq.features.datasets.synthetic import PREFIX
 from astralytiq.features.registry.models import Stage
 
 Fields = Mapping[str, Any]
@@ -35,7 +36,7 @@ class Table:
 class Training:
     """A version of a model: what is asked of training, and the stage it is given afterwards."""
 
-    dataset: str  # "weather@1"
+    dataset: str  # "weather@1", or "synthetic:drowsiness"
     asked: Fields
     stage: Stage = Stage.none
     later: str = ""  # a version of its table with rows that it has not seen, and is asked about
@@ -43,6 +44,10 @@ class Training:
     @property
     def table(self) -> str:
         return self.dataset.partition("@")[0]
+
+    @property
+    def is_made_up(self) -> bool:
+        return self.dataset.startswith(PREFIX)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,19 @@ class Model:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(version.table for version in self.versions))
+        """Data sets of the plan; what is made up is made with the training."""
+        tables = (version.table for version in self.versions if not version.is_made_up)
+        return tuple(dict.fromkeys(tables))
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """In its widgets "{name}" stands for the id of a data set."""
+
+    name: str
+    description: str
+    widgets: tuple[Fields, ...]
+    needs: tuple[str, ...] = ()  # data sets and models that must be there before
 
 
 @dataclass(frozen=True)

@@ -39,18 +39,13 @@ PROJECTS = (
         "time series",
         ("weather", "seattle_weather", "earthquakes", "alaska_earthquakes", "co2_mauna_loa",
          "sunspots"),
-        ("weather_kind", "weather_city", "earthquake_regions"),
+        ("weather_kind", "earthquake_regions"),
         (
             {
                 "title": "Look at the drift of co2_mauna_loa",
                 "description": "Version 1 ends with 1979, version 2 with 2001.",
                 "priority": "high",
                 "tags": ["drift"],
-            },
-            {
-                "title": "Decide whether weather_city may go into production",
-                "description": "It stands in staging.",
-                "tags": ["models"],
             },
         ),
     ),
@@ -71,14 +66,20 @@ PROJECTS = (
     ),
     Project(
         "Screening",
-        "Tumours and digits: classifiers with a champion and challengers. No medical advice.",
+        "Tumours, digits and drowsy drivers: classifiers with a champion and challengers. "
+        "No medical advice, no claim of safety.",
         "classification",
         ("breast_cancer", "digits"),
-        ("tumour_diagnosis", "digit_reader"),
+        ("tumour_diagnosis", "digit_reader", "drowsiness_detector"),
         (
             {
                 "title": "Compare version 3 of tumour_diagnosis with the one in production",
                 "description": "It weighs both diagnoses alike, and scores in the shadow.",
+                "tags": ["models"],
+            },
+            {
+                "title": "Find measured minutes of drivers for drowsiness_detector",
+                "description": "It learnt from a table that was made up.",
                 "tags": ["models"],
             },
         ),

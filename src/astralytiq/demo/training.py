@@ -5,6 +5,7 @@ from functools import partial
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.features.datasets import synthetic
 from astralytiq.features.predictions import shadowing
 from astralytiq.features.predictions.schemas_watching import ShadowWanted
 from astralytiq.features.registry import promoting
@@ -63,7 +64,9 @@ async def start(desk: Desk, request: TrainingRequest) -> str:
 
 
 async def reference_of(desk: Desk, dataset: str) -> str:
-    """ "7@2" for "weather@2"."""
+    """ "7@2" for "weather@2"; what is to be made up is made."""
+    if recipe := synthetic.named(dataset):
+        return await synthetic.ensured(desk.resources, desk.actor, recipe)
     name, _, number = dataset.partition("@")
     return f"{(await freezing.get(desk, name)).id}@{number}"
 

@@ -62,7 +62,7 @@ class Simulation:
     def run(self, watch: Watch) -> Told:
         began, start = time.monotonic(), datetime.now(UTC)
         waiting: list[dict[str, Any]] = []
-        for due, event in self._events(start):
+        for due, event in events_of(self._plan, self._run, start):
             tick = ceil(due / TICK_SECONDS) * TICK_SECONDS
             while (left := tick - (time.monotonic() - began)) > 0:
                 waiting = self._send(waiting)
@@ -78,24 +78,6 @@ class Simulation:
     def _note(self, began: float, watch: Watch) -> None:
         self.told.seconds = time.monotonic() - began
         watch(min(self.told.seconds, self._plan.seconds), self.told.events)
-
-    def _events(self, start: datetime) -> Iterator[tuple[float, dict[str, Any]]]:
-        """Of all devices, each when its span is over."""
-        plan = self._plan
-        traces = [spans_of(plan, device) for device in range(plan.devices)]
-        for number, (end, device, span) in enumerate(merge(*traces)):
-            yield (
-                end,
-                {
-                    "ear_value": span.ear,
-                    "is_drowsy": span.is_drowsy,
-                    "duration_ms": round(span.seconds * 1000, 3),
-                    "timestamp": (start + timedelta(seconds=span.at)).isoformat(),
-                    "device_id": f"simulated-{device + 1:03}",
-                    "session_id": f"simulated-{self._run}",
-                    "event_id": f"{self._run}-{number:08}",
-                },
-            )
 
     def _send(self, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answers an empty list: nothing waits any more."""
@@ -123,6 +105,24 @@ class Simulation:
             else:
                 self.told.requests += 1
                 return
+
+
+def events_of(plan: Plan, run: str, start: datetime) -> Iterator[tuple[float, dict[str, Any]]]:
+    """Of all devices, each with the second at which its span is over."""
+    traces = [spans_of(plan, device) for device in range(plan.devices)]
+    for number, (end, device, span) in enumerate(merge(*traces)):
+        yield (
+            end,
+            {
+                "ear_value": span.ear,
+                "is_drowsy": span.is_drowsy,
+                "duration_ms": round(span.seconds * 1000, 3),
+                "timestamp": (start + timedelta(seconds=span.at)).isoformat(),
+                "device_id": f"simulated-{device + 1:03}",
+                "session_id": f"simulated-{run}",
+                "event_id": f"{run}-{number:08}",
+            },
+        )
 
 
 def spans_of(plan: Plan, device: int) -> Iterator[Timed]:
