@@ -49,7 +49,9 @@ def acknowledge(
 def list_rules(context: typer.Context, as_json: AsJson = False) -> None:
     """List the rules, and where they stand."""
     with connected(context) as client:
-        show(client.get("/alerts/rules"), RULES, as_json=as_json)
+        found = client.get("/alerts/rules")
+    told = [{**one, "channels": ", ".join(one["channels"]) or "nobody"} for one in found]
+    show(found if as_json else told, RULES, as_json=as_json)
 
 
 @app.command("add")

@@ -20,6 +20,9 @@ from astralytiq.terminal import (
 
 app = group("dashboard", "Dashboards: what a team looks at, and the figures of the platform.")
 
+FEW, LONGEST_TEXT = 5, 80
+ROUND_FROM = 10_000  # Of larger figures nobody reads the digits after the point.
+
 COLUMNS = ("id", "name", "status", "widget_count", "views_today", "views_total", "owner_id")
 Status = Annotated[str | None, typer.Option(help="draft, active or archived", show_default=False)]
 
@@ -52,11 +55,49 @@ def in_words(widget: dict[str, Any]) -> str:
         return f"error: {widget['error']}"
     data = widget["data"]
     if "value" in data:
-        return f"{data['value']} {data['unit']}".strip()
-    for name in ("rows", "points", "events", "nodes"):
+        return f"{plain(data['value'])} {data['unit']}".strip()
+    if "rows" in data:
+        return rows_in_words(widget["type"], data["rows"])
+    if "points" in data:
+        return span_in_words([(point["at"], point["value"]) for point in data["points"]])
+    for name in ("events", "nodes"):
         if name in data:
-            return f"{len(data[name])} {name}"
-    return str(data.get("text", ""))[:80]
+            return counted(data[name], name)
+    text = " ".join(data.get("text", "").split())
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+
+
+def rows_in_words(kind: str, rows: list[dict[str, Any]]) -> str:
+    if kind == "line":
+        return span_in_words([(row["group"], row["value"]) for row in rows])
+    if not rows:
+        return counted(rows, "rows")
+    if kind == "bar":
+        some = ", ".join(f"{plain(row['group'])} {plain(row['value'])}" for row in rows[:FEW])
+        return f"{counted(rows, 'rows')}: {some}{', …' if len(rows) > FEW else ''}"
+    first = ", ".join(f"{name} {plain(value)}" for name, value in rows[0].items())
+    return f"{counted(rows, 'rows')}, the first: {first}"
+
+
+def counted(things: list[Any], name: str) -> str:
+    return f"{len(things)} {name if len(things) != 1 else name.removesuffix('s')}"
+
+
+def span_in_words(points: list[tuple[Any, Any]]) -> str:
+    """Where a line begins and ends."""
+    if not points:
+        return "nothing yet"
+    ends = [f"{plain(at)}: {plain(value)}" for at, value in (points[0], points[-1])]
+    return ends[0] if len(points) == 1 else f"{ends[0]} … {ends[1]} ({len(points)} points)"
+
+
+def plain(value: Any) -> str:
+    """A figure as people write it, and the day of what begins with it."""
+    if isinstance(value, int | float) and abs(value) >= ROUND_FROM:
+        return f"{value:,.0f}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "-" if value is None else str(value).removesuffix("T00:00:00+00:00")
 
 
 @app.command("add")
@@ -109,4 +150,5 @@ def list_figures(context: typer.Context, as_json: AsJson = False) -> None:
     """List the figures that widgets and alert rules can name, with their values of now."""
     with connected(context) as client:
         found = client.get("/metrics/figures")
-    show(found, ("name", "value", "unit", "about"), as_json=as_json)
+    rows = found if as_json else [{**one, "value": plain(one["value"])} for one in found]
+    show(rows, ("name", "value", "unit", "about"), as_json=as_json)
