@@ -1,28 +1,15 @@
 """The guide to data sets runs as it stands."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.journeys.test_documents import ROOT, blocks
+from tests.journeys.guides import commands, run
 
 GUIDE = "docs/guides/datasets.md"
 
 
 def test_the_guide_to_data_sets_shows_what_it_says(tmp_path: Path) -> None:
-    script = "\n".join(blocks(GUIDE, "bash"))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     home = {"ASTRALYTIQ_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        ["bash", "-euc", script],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, **home},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = " ".join(done.stdout.split())
+    said = run(commands(GUIDE), **home).line
     assert "1@1 -> 1@2: major" in said
     assert "score " in said
     assert "1@2 100 6" in said

@@ -12,8 +12,8 @@ from astralytiq.demo.dashboards import DASHBOARDS
 from astralytiq.demo.models import MODELS
 from astralytiq.demo.rules import RULES
 from astralytiq.demo.tables import TABLES
+from tests.journeys.guides import ROOT, blocks
 from tests.journeys.servers import Server, served
-from tests.journeys.test_documents import ROOT, blocks
 
 LONGEST = 300.0
 Rows = dict[str, dict[str, Any]]

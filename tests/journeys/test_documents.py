@@ -1,18 +1,12 @@
 """What the documents show runs as it stands."""
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.journeys.guides import ROOT, blocks, run
 from tests.journeys.servers import served
-
-ROOT = Path(__file__).parents[2]
-
-
-def blocks(document: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
 
 
 def first_words(text: str) -> list[str]:
@@ -22,13 +16,7 @@ def first_words(text: str) -> list[str]:
 
 def test_the_commands_by_hand_reach_a_prediction(tmp_path: Path) -> None:
     (block,) = (block for block in blocks("README.md", "bash") if "predict run" in block)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "ASTRALYTIQ_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
-        ["bash", "-euc", block], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "virginica" in done.stdout
+    assert "virginica" in run(block, ASTRALYTIQ_HOME=str(tmp_path / "home")).text
 
 
 def test_the_quickstart_prints_what_the_readme_shows(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from astralytiq.client import Client, ClientError
+from tests.journeys.guides import ROOT, blocks
 from tests.journeys.servers import Server, served
-from tests.journeys.test_documents import ROOT, blocks
 
 GUIDE = "docs/guides/mlflow.md"
 NAME = "iris_elsewhere"

@@ -1,9 +1,6 @@
 """From an upload to a prediction with every file in a bucket, and nothing lost with the machine."""
 
 import io
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +21,8 @@ from tests.databases import Databases
 from tests.factories import signed_in
 from tests.features.datasets.factories import FLOWERS, freeze, store_records, upload
 from tests.features.training.conftest import empty_mlflow, mlflow  # noqa: F401 - fixtures
+from tests.journeys.guides import commands, run
 from tests.journeys.servers import free_port
-from tests.journeys.test_documents import ROOT, blocks
-from tests.journeys.test_guides import CLEAN
 from tests.s3 import S3Server
 
 GUIDE = "docs/guides/object-storage.md"
@@ -163,19 +159,10 @@ async def test_an_outage_is_a_503_and_costs_a_job_only_time(
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
 def test_the_guide_to_object_storage_shows_what_it_says(tmp_path: Path, database_url: str) -> None:
-    script = CLEAN + "\n".join(blocks(GUIDE, "bash"))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     given = {"ASTRALYTIQ_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
     given["DATABASE_URL"] = database_url  # An empty one would be migrated first.
-    ran = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path, "S3_PORT": str(free_port()), **given},
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.count("<Key>files/datasets/") == 2
+    said = run(commands(GUIDE), S3_PORT=str(free_port()), **given).text
+    assert said.count("<Key>files/datasets/") == 2
     (table,) = tmp_path.glob("tmp.*/iris.parquet")
     assert parquet.read_table(table).num_rows == 150
 

@@ -19,7 +19,7 @@ from astralytiq.features.monitoring import exposition, gauges
 from tests.conftest import SignIn
 from tests.factories import make_client
 from tests.features.registry.factories import store_version
-from tests.journeys.test_documents import ROOT
+from tests.journeys.guides import ROOT
 
 pytestmark = pytest.mark.anyio
 
