@@ -100,6 +100,11 @@ def plain(value: Any) -> str:
     return "-" if value is None else str(value).removesuffix("T00:00:00+00:00")
 
 
+def without_widgets(dashboard: dict[str, Any]) -> dict[str, Any]:
+    """Their count says enough; `show` tells what they show."""
+    return {name: value for name, value in dashboard.items() if name != "widgets"}
+
+
 @app.command("add")
 @examples("astralytiq dashboard add shop.json")
 def add_dashboard(
@@ -114,7 +119,8 @@ def add_dashboard(
     except (OSError, ValueError) as fault:
         fail(f"{file} cannot be read as JSON: {fault}", BAD_INPUT)
     with connected(context) as client:
-        show_one(client.post("/dashboards", json=body), as_json=as_json)
+        made = client.post("/dashboards", json=body)
+    show_one(made if as_json else without_widgets(made), as_json=as_json)
 
 
 @app.command("export")
@@ -132,7 +138,8 @@ def export_dashboard(context: typer.Context, dashboard_id: int) -> None:
 def copy_dashboard(context: typer.Context, dashboard_id: int, as_json: AsJson = False) -> None:
     """Make a copy of your own."""
     with connected(context) as client:
-        show_one(client.post(f"/dashboards/{dashboard_id}/duplicate"), as_json=as_json)
+        made = client.post(f"/dashboards/{dashboard_id}/duplicate")
+    show_one(made if as_json else without_widgets(made), as_json=as_json)
 
 
 @app.command("remove")
