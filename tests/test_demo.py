@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core import executor
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
-from astralytiq.demo import load, loading
+from astralytiq.demo import load, loading, showing
 from astralytiq.demo.dashboards import DASHBOARDS
 from astralytiq.demo.models import MODELS
-from astralytiq.demo.projects import PROJECTS
+from astralytiq.demo.projects import ANALYST, PROJECTS
 from astralytiq.demo.rules import RULES
 from astralytiq.demo.tables import TABLES
 from astralytiq.features.accounts import first_accounts
+from astralytiq.features.accounts import service as accounts
 from astralytiq.features.alerts import service as alerts
 from astralytiq.features.dashboards import service as dashboards
 from astralytiq.features.datasets import service as datasets
@@ -90,6 +91,21 @@ async def test_without_its_account_nothing_is_loaded(resources: Resources) -> No
     await load(resources, told.append)
     assert [line.partition(":")[0] for line in told] == ["The demo content cannot be loaded"]
     assert await found(resources) == ({}, {})
+
+
+async def test_without_the_analyst_dashboards_are_the_data_scientists(resources: Resources) -> None:
+    await first_accounts.ensure_demo_accounts(resources)
+    scientist = await loading.owner(resources)
+
+    async def close(session: AsyncSession) -> None:
+        found = await accounts.find(session, ANALYST)
+        assert found
+        assert (await showing.analyst(session, scientist)).id == found.id != scientist.id
+        found.is_active = False
+        await session.flush()
+        assert await showing.analyst(session, scientist) is scientist
+
+    await resources.database.write(close)
 
 
 def test_the_plan_names_only_what_there_is_and_each_project_what_belongs_to_it() -> None:
