@@ -236,3 +236,14 @@ def test_the_openapi_document_is_printed(tmp_path: Path) -> None:
     done = run("openapi", "--home", str(tmp_path / "home"))
     paths = json.loads(done.stdout)["paths"]
     assert {"/data", "/api/v1/data", "/health", "/api/v1/auth/login"} <= set(paths)
+
+
+def test_a_version_is_named_by_an_at_sign_or_apart(tmp_path: Path) -> None:
+    home = str(tmp_path / "home")
+    asked = run("--home", home, "model", "reproduce", "flowers")
+    assert asked.returncode == 2
+    assert "flowers@1" in asked.stderr
+    for words in (["flowers@3"], ["flowers", "3"]):
+        unknown = run("--home", home, "model", "reproduce", *words)
+        assert unknown.returncode == 2
+        assert "no model 'flowers'" in unknown.stderr

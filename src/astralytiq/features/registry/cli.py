@@ -186,11 +186,19 @@ def upload_version(
 
 
 @app.command("reproduce")
-@examples("astralytiq model reproduce iris_forest 3")
+@examples("astralytiq model reproduce iris_forest@3\nastralytiq model reproduce iris_forest 3")
 def reproduce_version(
-    context: typer.Context, name: str, version: int, as_json: AsJson = False
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="its name, or NAME@VERSION")],
+    version: Annotated[int | None, typer.Argument(show_default=False)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train a version again from what is kept of it, and compare the files byte for byte."""
+    name, at, number = model.partition("@")
+    if at and number.isdigit():
+        version = int(number)
+    if version is None:
+        fail(f"Say which version of {name}: astralytiq model reproduce {name}@1", BAD_INPUT)
     with connected(context) as client:
         asked = client.post(f"/models/{name}/versions/{version}/reproduce")
         found = follow(client, asked["job_id"], f"training {name}@{version} again")["result"]
