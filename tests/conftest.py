@@ -10,12 +10,14 @@ import pytest
 from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.bcrypt import BcryptHasher
+from sqlalchemy import delete
 
 from astralytiq import wiring
 from astralytiq.app import create_app
 from astralytiq.core import executor, security
 from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
+from astralytiq.core.schedules import Schedule
 from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from tests.databases import Databases, postgresql_server
@@ -132,6 +134,13 @@ async def sign_in(app: FastAPI) -> AsyncIterator[SignIn]:
             return await stack.enter_async_context(await signed_in(app, role))
 
         yield enter
+
+
+@pytest.fixture
+async def no_schedules(database: Database) -> None:
+    """A clock that nobody has set: rooms come with schedules of their own."""
+    async with database.transaction() as session:
+        await session.execute(delete(Schedule))
 
 
 @pytest.fixture

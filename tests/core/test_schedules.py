@@ -14,7 +14,7 @@ from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.schedules import Schedule
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_schedules")]
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

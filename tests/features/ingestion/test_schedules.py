@@ -21,7 +21,7 @@ from astralytiq.features.ingestion import scheduling, service
 from astralytiq.features.ingestion.models import Run, RunEvent, RunStatus
 from tests.conftest import RunJobs
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_schedules")]
 
 SOURCES = "/api/v1/sources"
 SHOP: dict[str, Any] = {
