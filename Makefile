@@ -18,7 +18,8 @@ help: ## list these commands
 
 install: $(VENV)/.installed ## make .venv with everything, development tools too
 
-KERNELS := hatch_build.py $(wildcard src/ml_core/native/*.c src/ml_core/native/*.h)
+KERNELS := hatch_build.py $(foreach folder,src/ml_core src/astralytiq/engines/etl,$(wildcard \
+	$(folder)/native/*.c $(folder)/native/*.h))
 
 $(VENV)/.installed: requirements.lock pyproject.toml $(KERNELS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

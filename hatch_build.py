@@ -1,4 +1,4 @@
-"""Compiles the kernels of ml_core while the package is built or installed.
+"""Compiles the kernels of ml_core and of ingestion while the package is built or installed.
 
 The compiler comes as a Python package, `ziglang`, that only the build needs: nobody who installs
 has to have one. Where it fails the package is built without kernels and says so when it is used.
@@ -10,12 +10,16 @@ import subprocess
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDER = Path(__file__).parent / "src/ml_core/native"
+SOURCES = Path(__file__).parent / "src"
+ML_CORE, ETL = SOURCES / "ml_core/native", SOURCES / "astralytiq/engines/etl/native"
+# What tells the processor's level is written once, and goes into each library.
+ALSO = {ML_CORE: (), ETL: (ML_CORE / "processor.c",)}
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 X86 = ("x86_64_v2", "x86_64_v3", "x86_64_v4")
 BUILDS = X86 if platform.machine().lower() in ("x86_64", "amd64") else ("baseline",)
@@ -25,9 +29,9 @@ FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "
 POSITION_INDEPENDENT = () if sys.platform == "win32" else ("-fPIC",)
 
 
-def compile_kernels(build: str) -> None:
-    sources = [str(path) for path in sorted(FOLDER.glob("*.c"))]
-    target = FOLDER / f"kernels_{build}{SUFFIX}"
+def compile_kernels(folder: Path, build: str) -> None:
+    sources = [str(path) for path in (*sorted(folder.glob("*.c")), *ALSO[folder])]
+    target = folder / f"kernels_{build}{SUFFIX}"
     # First beside its place: a process that runs has the old file open, another may build too.
     fresh = target.with_suffix(f".{os.getpid()}")
     command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *POSITION_INDEPENDENT]
@@ -37,7 +41,7 @@ def compile_kernels(build: str) -> None:
 
 def compile_all() -> None:
     with ThreadPoolExecutor() as pool:
-        list(pool.map(compile_kernels, BUILDS))
+        list(pool.map(compile_kernels, *zip(*product(ALSO, BUILDS), strict=True)))
 
 
 def wheel_tag() -> str:
@@ -55,7 +59,7 @@ class KernelsHook(BuildHookInterface):
         try:
             compile_all()
         except (OSError, subprocess.CalledProcessError) as error:
-            self.app.display_warning(f"ml_core is built without its compiled kernels: {error}")
+            self.app.display_warning(f"the package is built without its compiled kernels: {error}")
             return
         build_data["pure_python"] = False
         build_data["tag"] = wheel_tag()

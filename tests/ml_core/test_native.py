@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_core import native
+from ml_core import builds, native
 
 SOURCES = Path(native.__file__).parents[1]
 FIT = """
@@ -69,6 +69,6 @@ def test_a_build_that_does_not_exist_is_refused_by_name() -> None:
 
 @pytest.mark.skipif(len(native.BUILDS) == 1, reason="one build for all processors of this kind")
 def test_a_build_beyond_the_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "BUILDS", dict.fromkeys(native.BUILDS, 99))
+    monkeypatch.setattr(builds, "BUILDS", dict.fromkeys(native.BUILDS, 99))
     with pytest.raises(ValueError, match="this processor cannot run it"):
-        native._asked_for(next(iter(native.BUILDS)))
+        native.KERNELS.asked_for(next(iter(native.BUILDS)))

@@ -7,53 +7,23 @@ name (see `BUILDS`), or for "reference".
 """
 
 import ctypes
-import os
-import platform
-import sys
-import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-FOLDER = Path(__file__).parent
-REFERENCE = "reference"
-SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+from ml_core.builds import BUILDS as BUILDS
+from ml_core.builds import REFERENCE as REFERENCE
+from ml_core.builds import Kernels
 
-# By the name of the build the level that a processor must have, the best build last.
-_X86_BUILDS = {"x86_64_v2": 2, "x86_64_v3": 3, "x86_64_v4": 4}
-_OTHER_BUILDS = {"baseline": 1}
-BUILDS = _X86_BUILDS if platform.machine().lower() in ("x86_64", "amd64") else _OTHER_BUILDS
+KERNELS = Kernels(Path(__file__).parent, "ML_CORE_KERNELS", "ml_core", "the reference")
+path_of = KERNELS.path_of
 
 
-def path_of(build: str) -> Path:
-    return FOLDER / f"kernels_{build}{SUFFIX}"
-
-
-@cache
 def library() -> ctypes.CDLL | None:
-    """The build to use, or None for the reference; found once for the life of the process.
-
-    Raises
-    ------
-    ValueError
-        If ``ML_CORE_KERNELS`` names a build that is not there or that the processor cannot run.
-    """
-    asked = os.environ.get("ML_CORE_KERNELS", "")
-    if asked == REFERENCE:
-        return None
-    try:
-        return _asked_for(asked) if asked else _best()
-    except OSError as error:
-        warnings.warn(
-            f"ml_core's compiled kernels cannot be loaded, so the reference does their work: the "
-            f"results are the same, but come later. Install the package anew to build them. "
-            f"({error})",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return None
+    """The build to use, or None for the reference; found once for the life of the process."""
+    return KERNELS.library()
 
 
 @cache
@@ -67,8 +37,7 @@ def holding(kernels: ctypes.CDLL) -> ctypes.PyDLL:
 
 def build_in_use() -> str:
     """The name of the build in use, or "reference"."""
-    found = library()
-    return REFERENCE if found is None else Path(found._name).stem.removeprefix("kernels_")
+    return KERNELS.in_use()
 
 
 def pointer(array: NDArray[Any] | None) -> ctypes.c_void_p:
@@ -77,22 +46,3 @@ def pointer(array: NDArray[Any] | None) -> ctypes.c_void_p:
         return ctypes.c_void_p()
     assert array.flags.c_contiguous
     return ctypes.c_void_p(array.ctypes.data)
-
-
-def _best() -> ctypes.CDLL:
-    names = list(BUILDS)
-    least = ctypes.CDLL(str(path_of(names[0])))
-    level = least.processor_level()
-    if level < BUILDS[names[0]]:
-        raise OSError(f"the processor is older than {names[0]}")
-    best = [name for name in names if BUILDS[name] <= level][-1]
-    return least if best == names[0] else ctypes.CDLL(str(path_of(best)))
-
-
-def _asked_for(name: str) -> ctypes.CDLL:
-    if name not in BUILDS:
-        raise ValueError(f"ML_CORE_KERNELS must be one of {[*BUILDS, REFERENCE]}, got {name!r}")
-    found = ctypes.CDLL(str(path_of(name)))
-    if found.processor_level() < BUILDS[name]:
-        raise ValueError(f"ML_CORE_KERNELS={name}, but this processor cannot run it")
-    return found
