@@ -131,17 +131,22 @@ async def test_files_have_their_media_types(document: Json) -> None:
     assert set(download["200"]["content"]) == forms
 
 
+def test_it_names_no_head_though_every_get_answers_it(document: Json) -> None:
+    methods = {method for method, _, _ in operations(document)}
+    assert methods == {"get", "post", "put", "patch", "delete"}
+
+
 async def test_a_method_that_is_not_there_is_told_all_that_are(client: httpx2.AsyncClient) -> None:
     refused = await client.request("OPTIONS", "/api/v1/tasks/")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, POST")
     assert refused.headers["content-type"] == "application/problem+json"
     one = await client.request("TRACE", "/api/v1/tasks/1")
-    assert one.headers["allow"] == "DELETE, GET, PATCH, PUT"
+    assert one.headers["allow"] == "DELETE, GET, HEAD, PATCH, PUT"
 
 
 async def test_a_path_of_its_own_is_no_name_in_another(sign_in: SignIn) -> None:
     analyst = await sign_in(Role.analyst)
     refused = await analyst.put("/api/v1/tasks/stats", json={"title": "Not a task"})
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     unread = await analyst.put("/api/v1/tasks/statistics", json={"title": "Not a task"})
     assert unread.status_code == 422

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from astralytiq import __version__, migrations, wiring
 from astralytiq.core import middleware, openapi, problems, tracing
 from astralytiq.core.broadcast import Broadcast
+from astralytiq.core.heads import HeadAsGet
 from astralytiq.core.metrics import Performance
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
@@ -132,3 +133,4 @@ def add_middleware(app: FastAPI, settings: Settings) -> None:
         slow_seconds=settings.slow_request_seconds,
         performance=app.state.performance,
     )
+    app.add_middleware(HeadAsGet)

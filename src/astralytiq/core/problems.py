@@ -132,7 +132,8 @@ def methods_at(request: Request) -> list[str]:
     found = [one for one in routes if one.path == path] or [
         one for one in routes if one.path_regex.match(path)
     ]
-    return sorted({method for one in found for method in one.methods or ()})
+    methods = {method for one in found for method in one.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)  # heads.py answers it.
 
 
 async def refuse_clash(request: Request, error: Exception) -> JSONResponse:

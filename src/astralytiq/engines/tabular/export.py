@@ -7,7 +7,7 @@ So what is exported comes back as it was, and numbers stay numbers.
 # ruff: noqa: PLC0415 - pyarrow takes 0.2 s and 50 MB: only those who touch data pay for it
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -26,7 +26,7 @@ NUMBER = r"^[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\z"
 encode_lines = msgspec.json.Encoder().encode_lines
 
 
-def parts(path: Path, render: Render) -> Iterator[bytes]:
+def parts(path: Path, render: Render) -> Generator[bytes]:
     """The file's rows, rendered batch by batch. Blocks: to be iterated in a thread."""
     import pyarrow.parquet as pq
 
@@ -35,7 +35,7 @@ def parts(path: Path, render: Render) -> Iterator[bytes]:
             yield render(batch)
 
 
-def csv(path: Path) -> Iterator[bytes]:
+def csv(path: Path) -> Generator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -44,7 +44,7 @@ def csv(path: Path) -> Iterator[bytes]:
     yield from parts(path, csv_rows)
 
 
-def jsonl(path: Path) -> Iterator[bytes]:
+def jsonl(path: Path) -> Generator[bytes]:
     """NaN and infinities, which JSON does not have, are null."""
     return parts(path, lambda batch: encode_lines(batch.to_pylist()))
 

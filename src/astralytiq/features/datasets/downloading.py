@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from astralytiq.core.storage import Storage
+from astralytiq.core.streams import HeldStream
 
 from . import tables
 from .models import DatasetVersion
@@ -54,13 +55,13 @@ async def answer(
     media = MEDIA_TYPES[form]
     if form is not FileFormat.parquet:
         held, path = await asyncio.to_thread(hold, storage, version)
-        content = exported(held, tables.EXPORTS[form](path))
-        return StreamingResponse(content, media_type=media, headers=headers)
+        content = tables.EXPORTS[form](path)
+        return HeldStream(held, content, media_type=media, headers=headers)
     headers["Last-Modified"] = format_datetime(version.created_at, usegmt=True)
     if "range" not in request.headers and not storage.is_near(version.storage_key):
         headers |= {"Content-Length": str(version.size_bytes), "Accept-Ranges": "bytes"}
-        content = await asyncio.to_thread(begun, storage, version)
-        return StreamingResponse(content, media_type=media, headers=headers)
+        pieces = await asyncio.to_thread(begun, storage, version)
+        return StreamingResponse(pieces, media_type=media, headers=headers)
     held, path = await asyncio.to_thread(hold, storage, version)
     return HeldFile(held, path, media_type=media, headers=headers)
 
@@ -68,11 +69,6 @@ async def answer(
 def hold(storage: Storage, version: DatasetVersion) -> tuple[ExitStack, Path]:
     held = ExitStack()
     return held, held.enter_context(tables.file_of(storage, version))
-
-
-def exported(held: ExitStack, content: Iterator[bytes]) -> Iterator[bytes]:
-    with held:
-        yield from content
 
 
 def begun(storage: Storage, version: DatasetVersion) -> Iterator[bytes]:

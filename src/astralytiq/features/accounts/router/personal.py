@@ -1,11 +1,11 @@
 """Doors to one's own data: take all of it along, or have it erased."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import IO, Any
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
 
+from astralytiq.core.streams import HeldStream
 from astralytiq.core.web import House, Session, refuse_stale, room
 from astralytiq.features.accounts import cookies, service
 from astralytiq.features.accounts import personal as own
@@ -22,7 +22,7 @@ ZIP: dict[int | str, dict[str, Any]] = {
 }
 
 
-class ZipAnswer(StreamingResponse):
+class ZipAnswer(HeldStream):
     media_type = "application/zip"
 
 
@@ -35,14 +35,13 @@ async def export_me(house: House, actor: Person) -> ZipAnswer:
         "Content-Length": str(file.seek(0, 2)),
         "Cache-Control": "no-store",
     }
-    return ZipAnswer(chunks(file), headers=headers)
+    return ZipAnswer(file, chunks(file), headers=headers)
 
 
-def chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        file.seek(0)
-        while chunk := file.read(CHUNK):
-            yield chunk
+def chunks(file: IO[bytes]) -> Generator[bytes]:
+    file.seek(0)
+    while chunk := file.read(CHUNK):
+        yield chunk
 
 
 @personal.delete("/me", status_code=204)
