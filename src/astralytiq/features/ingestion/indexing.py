@@ -59,12 +59,11 @@ async def last_id(session: AsyncSession, source: str) -> int:
 
 async def note_added(session: AsyncSession, source: str, after: int) -> None:
     """Note the records that the source got in this transaction: those beyond its last id before."""
-    last = await last_id(session, source)
-    if last <= after:
-        return
-    added = select(DataRecord.id).filter_by(source=source).where(DataRecord.id > after)
-    first = await session.scalar(added.order_by(DataRecord.id).limit(1)) or last
-    await note(session, range(segment_of(first), segment_of(last) + 1))
+    added = select(func.min(DataRecord.id), func.max(DataRecord.id))
+    beyond = added.where(DataRecord.source == source, DataRecord.id > after)
+    first, last = (await session.execute(beyond)).one()
+    if first is not None:
+        await note(session, range(segment_of(first), segment_of(last) + 1))
 
 
 async def note_changed(session: AsyncSession, record_ids: Iterable[int]) -> None:

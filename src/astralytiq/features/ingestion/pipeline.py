@@ -125,12 +125,13 @@ class Pipeline:
         """One batch and all that belongs to it."""
         run = await session.get_one(Run, self.run_id)
         await drift.record(session, run, ready.prepared.seen, self.spec.schema_policy)
-        run.batches += 1
+        # The run's row is changed at the end only: before, each statement would write it anew.
         raw_id = await self._store_raw(session, run, ready)
         origin = {"run_id": self.run_id, "raw_id": raw_id}
         now = utc_now()
         await self._store_records(session, run, ready, origin, now)
         await self._store_rejects(session, run, ready, origin)
+        run.batches += 1
         run.records_processed += ready.prepared.size
         run.profile = profiles.merged(run.profile, ready.prepared.profile)
         await self._store_position(session, run, ready.batch.position)
@@ -142,7 +143,7 @@ class Pipeline:
         values = {
             "source": run.source,
             "run_id": run.run_id,
-            "batch": run.batches,
+            "batch": run.batches + 1,
             "record_count": ready.prepared.size,
             "payload": ready.prepared.raw,
         }
