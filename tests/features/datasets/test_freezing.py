@@ -275,3 +275,18 @@ async def test_a_query_that_nothing_matches_fails_with_its_words(
     await run_jobs()
     job = (await analyst.get(f"/api/v1/jobs/{asked['job_id']}")).json()
     assert (job["status"], "No record matches" in job["error"]) == ("failed", True)
+
+
+async def test_a_set_that_has_only_grown_is_not_called_changed(
+    resources: Resources, sign_in: SignIn, run_jobs: RunJobs
+) -> None:
+    await store_records(resources, run_id="run-a")
+    analyst = await sign_in(Role.analyst)
+    url = f"/api/v1/datasets/{await freeze(analyst, run_jobs, 'garden')}"
+    await store_records(resources, run_id="run-b", first=60)
+    await analyst.post(f"{url}/versions")
+    await run_jobs()
+    found = (await analyst.get(f"{url}/compare/1")).json()
+    assert (found["rows_before"], found["rows_after"], found["verdict"]) == (60, 120, "none")
+    (ids,) = (one for one in found["columns"] if one["column"] == "_record_id")
+    assert (ids["kind"], ids["verdict"], ids["psi"]) == ("not_compared", None, None)
