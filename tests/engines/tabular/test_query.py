@@ -60,6 +60,32 @@ def test_times_are_cut_to_buckets(table: Path) -> None:
     ]
 
 
+def test_text_that_says_times_is_cut_as_they_are(tmp_path: Path) -> None:
+    said = {
+        "2026-01-31": "2026-01-31T00:00:00+00:00",
+        "2026-01-31T08:30:59Z": "2026-01-31T08:30:00+00:00",
+        "2026-01-31 23:30:15.123456-02:30": "2026-02-01T02:00:00+00:00",
+        "2026-03-01T00:10+0200": "2026-02-28T22:10:00+00:00",
+        "2024-02-29T24:00": None,
+        "2026-02-30": None,
+        "2026-13-01": None,
+        "20260131": None,
+        "north": None,
+        "": None,
+        None: None,
+    }
+    for text, expected in said.items():
+        rows = [{"at": text}, {"at": "1999-12-31"}]
+        path = written(tmp_path / "t.parquet", rows)
+        found = {row["group"] for row in run(path, Grouped("count", None, "at", "minute"))}
+        assert found == {expected, "1999-12-31T00:00:00+00:00"}, text
+
+
+def test_text_without_any_time_is_told_so(table: Path) -> None:
+    with pytest.raises(BadQuery, match="'place' holds text, and none of it is a time as 2026"):
+        run(table, Grouped("count", None, "place", "day"))
+
+
 def test_without_a_group_all_rows_are_one(table: Path) -> None:
     assert run(table, Grouped("count")) == [{"group": "all", "value": 4}]
     assert run(table, Grouped("count", "level")) == [{"group": "all", "value": 3}]
@@ -74,7 +100,7 @@ def test_without_a_group_all_rows_are_one(table: Path) -> None:
         (Chosen(("count",), (Condition("count", "eq", None),)), "no value"),
         (Grouped("sum", "place"), "needs numbers"),
         (Grouped("mean"), "needs a column"),
-        (Grouped("count", None, "place", "day"), "column of times"),
+        (Grouped("count", None, "level", "day"), "column of times"),
         (Grouped("count", None, "nowhere"), "no column"),
     ],
 )

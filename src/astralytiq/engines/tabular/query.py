@@ -10,6 +10,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import times
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -19,6 +21,7 @@ OPERATORS = (*COMPARISONS, "in", "is_null", "not_null")
 AGGREGATES = ("count", "sum", "mean", "min", "max")
 BUCKETS = ("minute", "hour", "day", "week", "month", "year")
 FIGURE, GROUP = "value", "group"
+OR_TEXT = f"(or of text as {times.EXAMPLE} or 2026-01-31)"
 
 
 class BadQuery(ValueError):
@@ -46,6 +49,8 @@ class Chosen:
 @dataclass(frozen=True)
 class Grouped:
     """One figure for each group: `aggregate` of `value` by `group_by`, cut to `bucket` if times.
+
+    Text is cut as times, too, where it is ISO 8601; what is not, is in the group of nulls.
 
     "count" counts rows, or with `value` those where it is not null. Without `group_by` all rows
     are one group.
@@ -87,8 +92,8 @@ def faults_of_group(schema: "pa.Schema", query: Grouped) -> list[str]:
             pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
         ):
             found.append(f"{query.aggregate} needs numbers: {query.value!r} holds {kind}.")
-    if query.bucket and not (query.group_by and is_time(schema.field(query.group_by).type)):
-        found.append("bucket cuts times: name a column of times as group_by.")
+    if query.bucket and not (query.group_by and may_be_time(schema.field(query.group_by).type)):
+        found.append(f"bucket cuts times: name a column of times {OR_TEXT} as group_by.")
     return found
 
 
@@ -100,6 +105,10 @@ def is_time(kind: "pa.DataType") -> bool:
     import pyarrow as pa  # noqa: PLC0415 - see above
 
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def may_be_time(kind: "pa.DataType") -> bool:
+    return is_time(kind) or times.is_text(kind)
 
 
 def fault_of(schema: "pa.Schema", condition: Condition) -> str:
@@ -125,6 +134,7 @@ def run(path: Path, query: Query) -> list[dict[str, Any]]:
         found = table.head(query.limit, columns=columns, filter=wanted)
     else:
         found = grouped(table, query, wanted)
+        refuse_timeless(found, query, table.schema)
     return [{name: plain(value) for name, value in row.items()} for row in found.to_pylist()]
 
 
@@ -139,7 +149,8 @@ def grouped(table: Any, query: Grouped, wanted: "pc.Expression | None") -> "pa.T
     steps = [step("scan", acero.ScanNodeOptions(table, columns=columns, filter=wanted))]
     if wanted is not None:  # The scan passes over row groups; single rows are left to us.
         steps.append(step("filter", acero.FilterNodeOptions(wanted)))
-    steps.append(step("project", acero.ProjectNodeOptions(*projected(query, columns))))
+    chosen = projected(query, columns, table.schema)
+    steps.append(step("project", acero.ProjectNodeOptions(*chosen)))
     steps.append(step("aggregate", aggregation(query)))
     found = step.from_sequence(steps).to_table()
     if query.group_by is None:
@@ -149,7 +160,20 @@ def grouped(table: Any, query: Grouped, wanted: "pc.Expression | None") -> "pa.T
     return answer
 
 
-def projected(query: Grouped, columns: list[str]) -> tuple[list[Any], list[str]]:
+def refuse_timeless(found: "pa.Table", query: Grouped, schema: "pa.Schema") -> None:
+    """Text without any time in it has one group, of which nobody would learn why."""
+    if not (query.bucket and query.group_by and times.is_text(schema.field(query.group_by).type)):
+        return
+    if found.num_rows and found[GROUP].null_count == found.num_rows:
+        raise BadQuery(
+            f"{query.group_by!r} holds text, and none of it is a time as {times.EXAMPLE} or "
+            "2026-01-31: leave bucket out, or store the times in one of these forms."
+        )
+
+
+def projected(
+    query: Grouped, columns: list[str], schema: "pa.Schema"
+) -> tuple[list[Any], list[str]]:
     import pyarrow.compute as pc  # noqa: PLC0415 - see above
 
     value = pc.field(query.value or columns[0])
@@ -158,6 +182,8 @@ def projected(query: Grouped, columns: list[str]) -> tuple[list[Any], list[str]]
     group = pc.field(query.group_by)
     if query.bucket:
         unit: Any = query.bucket  # one of BUCKETS
+        if times.is_text(schema.field(query.group_by).type):
+            group = times.minute_of(group)
         group = pc.floor_temporal(group, 1, unit)
     return [value, group], [FIGURE, GROUP]
 

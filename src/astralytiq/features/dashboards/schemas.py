@@ -61,7 +61,7 @@ class GroupQuery(Asked):
     group_by: Column | None = None
     bucket: Annotated[
         Literal["minute", "hour", "day", "week", "month", "year"] | None,
-        Field(description="cuts the times of group_by"),
+        Field(description="cuts the times of group_by, also where they are ISO 8601 text"),
     ] = None
     order: Literal["group", "value"] = "value"
 
