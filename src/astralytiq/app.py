@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 
 from astralytiq import __version__, migrations, wiring
-from astralytiq.core import middleware, openapi, problems, tracing
+from astralytiq.core import middleware, openapi, pages, problems, tracing
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.heads import HeadAsGet
 from astralytiq.core.metrics import Performance
@@ -55,6 +55,8 @@ def create_app(
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_url="/openapi.json",
+        docs_url=None,  # pages.py has both pages.
+        redoc_url=None,
         telemetry=telemetry(settings),
     )
     app.state.performance = Performance()
@@ -63,6 +65,7 @@ def create_app(
     wiring.load_jobs()  # Their endings: a job may be cancelled or given up here.
     openapi.install(app)
     app.add_route(f"{API}/openapi.json", openapi.answer, include_in_schema=False)
+    pages.install(app)
     for router in wiring.first_routers():
         app.include_router(router)
     for router in wiring.routers():

@@ -25,7 +25,8 @@ UNDOCUMENTED = {
     "/openapi.json",
     "/api/v1/openapi.json",
     "/docs",
-    "/docs/oauth2-redirect",
+    "/docs/start.js",
+    "/docs/assets",
     "/redoc",
     "/mlflow/{path}",
     # Sockets, which OpenAPI does not know: features/dashboards/test_live.py tries to get in.

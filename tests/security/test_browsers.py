@@ -1,5 +1,6 @@
 """Lines 12 to 15, 28 and 29: what browsers and proxies bring along, and what they are told."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -216,10 +217,28 @@ async def test_28_every_answer_is_guarded_and_over_https_stays_there(
     policy = dict(part.strip().partition(" ")[::2] for part in
                   found["content-security-policy"].split(";"))  # fmt: skip
     assert policy["frame-ancestors"] == "'none'"
-    assert policy["default-src"] == ("'self'" if path == "/docs" else "'none'")
+    assert policy["default-src"] == "'none'"
     assert int(found["strict-transport-security"].split("=")[1].split(";")[0]) >= 31_536_000
     assert "server" not in found
     assert "strict-transport-security" not in (await client.get(path)).headers
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs/", "/redoc"])
+async def test_28_the_pages_of_the_document_run_only_what_is_ours(
+    client: httpx2.AsyncClient, path: str
+) -> None:
+    page = await client.get(path)
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "http" not in policy + page.text.replace("http-equiv", "")
+    assert re.findall(r"<script(?! src=)", page.text) == []
+    named = re.findall(r'(?:src|href|spec-url|data-document)="(/[^"]+)"', page.text)
+    assert "/openapi.json" in named
+    assert len(named) >= 2
+    for address in named:
+        found = await client.head(address)
+        assert (found.status_code, found.headers["x-content-type-options"]) == (200, "nosniff")
+    assert (await client.get("/docs/assets/../../pyproject.toml")).status_code == 404
 
 
 async def test_28_answers_with_secrets_stay_in_no_cache(client: httpx2.AsyncClient) -> None:

@@ -26,21 +26,12 @@ MEGABYTE = 1 << 20
 
 CSP = b"content-security-policy"
 STRICT_CSP = (CSP, b"default-src 'none'; frame-ancestors 'none'")
-# The interactive documentation is a page with scripts and styles of its publisher's.
-DOCS_CSP = (
-    CSP,
-    b"default-src 'self'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net https://fonts.googleapis.com; "
-    b"font-src https://fonts.gstatic.com; img-src 'self' data: https:; worker-src blob:; "
-    b"frame-ancestors 'none'",
-)
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 FIXED_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )
-DOCS_PATHS = frozenset({"/docs", "/redoc"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 NO_ROUTE = "(none)"
 GONE = 499  # The caller hung up before there was an answer: nginx's name for it.
@@ -139,7 +130,7 @@ class Seen:
             *FIXED_HEADERS,
         ]
         if not named:
-            headers.append(DOCS_CSP if self.path in DOCS_PATHS else STRICT_CSP)
+            headers.append(STRICT_CSP)
         if scope["scheme"] == "https":
             headers.append(HSTS)
         if standing := scope["state"].get("standing"):
