@@ -2,14 +2,15 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astralytiq.engines.etl import csv_rows
+from astralytiq.engines.etl import blocks, csv_rows
+from astralytiq.engines.etl.compressed import Damaged
 from astralytiq.engines.etl.csv_rows import LONGEST_CELL, CsvRows, Written
 from astralytiq.engines.etl.normalise import Broken
 
@@ -19,7 +20,7 @@ def rows_of(text: str | bytes, **written: Any) -> CsvRows:
     return CsvRows(io.BufferedReader(io.BytesIO(content)), Written(**written))
 
 
-def reasons(found: list[Any]) -> list[Any]:
+def reasons(found: Sequence[Any]) -> list[Any]:
     """Good rows as they are, broken ones by their reason."""
     return [row.reason if isinstance(row, Broken) else row for row in found]
 
@@ -99,7 +100,7 @@ def test_a_batch_may_have_any_size_and_finds_the_same_rows() -> None:
     text = "a,b\n" + "\n".join(lines) + "\n"
     whole = rows_of(text).read(10_000)
     for size in (1, 2, 9):
-        rows, found = rows_of(text), []
+        rows, found = rows_of(text), list[Any]()
         while some := rows.read(size):
             found += some
         assert found == whole
@@ -191,6 +192,40 @@ def test_mixed_encodings_are_read_row_by_row() -> None:
     ]
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_byte_that_is_no_text_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    """Where its line has only begun, and the lines before it are all good."""
+    monkeypatch.setattr(blocks, "BLOCK", 8)
+    if not compiled:
+        monkeypatch.setattr(csv_rows, "compiled_csv", lambda *_: None)
+    rows = rows_of(b"a\n1\n\xff45678901\n2\n", encoding="utf-8")
+    assert rows.read(1) == [{"a": "1"}]
+    assert "is not written in utf-8" in reasons(rows.read(1))[0]
+    assert rows.read(1) == [{"a": "2"}]
+
+
+class Breaking:
+    """Gives its parts one by one, and breaks."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = list(parts)
+
+    def read1(self, _size: int, /) -> bytes:
+        if not self._parts:
+            raise Damaged("it broke")
+        return self._parts.pop(0)
+
+
+@pytest.mark.parametrize("parts", [(b"a\n1\r2",), (b"a\n1\r", b"2"), (b"a\n1", b"\r2")])
+def test_whole_lines_before_damage_count_however_they_come(parts: tuple[bytes, ...]) -> None:
+    rows = CsvRows(Breaking(*parts), Written())
+    assert rows.read(9) == [{"a": "1"}]
+    with pytest.raises(Damaged):
+        rows.read(9)
+
+
 def test_an_empty_stream_has_no_rows() -> None:
     assert rows_of("").read(9) == []
     assert rows_of("\ufeff").read(9) == []
@@ -200,7 +235,7 @@ def test_an_empty_stream_has_no_rows() -> None:
 @given(st.binary(max_size=200), st.sampled_from(["utf-8", "auto", "utf-16", "shift_jis"]))
 def test_no_bytes_can_do_more_than_break_rows(content: bytes, encoding: str) -> None:
     rows = rows_of(b"a,b\n" + content, encoding=encoding, header=["a", "b"])
-    found = []
+    found = list[Any]()
     while some := rows.read(3):
         found += some
     for row in found:

@@ -1,26 +1,30 @@
 """Rows of a CSV stream, a batch at a time, never the whole of it; what is bent costs its own row.
 
-Nearly all batches are read the quick way, at the speed of the csv module. One that holds anything
-unusual is read again from its first line, record by record: both ways find the same rows. A quote
-that is never closed would swallow what follows: where the strict reader stumbles, the line alone
-is set aside (or read as far as one line can be), and reading goes on with the next.
+Nearly all rows of a file in UTF-8 are read by a compiled kernel, which leaves what is unusual, and
+other files, to the csv module. What it finds is the definition: a batch at its own speed, or, where
+that holds anything unusual, again from its first line, record by record. All ways find the same
+rows. A quote that is never closed would swallow what follows: where the strict reader stumbles, the
+line alone is set aside (or read as far as one line can be), and reading goes on with the next.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Literal
 
-from astralytiq.engines.etl import sniffing
+from astralytiq.engines.etl import lines, sniffing
+from astralytiq.engines.etl.compiled_csv import compiled_csv
 from astralytiq.engines.etl.compressed import Readable
 from astralytiq.engines.etl.lines import AUTO, MARK, Lines, has_marks
 from astralytiq.engines.etl.normalise import Broken
+from astralytiq.engines.etl.payloads import Payloads
 
 LONGEST_CELL = 16 << 20
 LARGEST_BATCH = 32 << 20  # in bytes, more or less: a larger one is cut
 LONGEST_SHOWN = 1 << 20
 FEW = 500
+FEWER = 100  # rows that Python reads before the kernel tries again
 csv.field_size_limit(LONGEST_CELL)
 
 Row = list[str] | Broken
@@ -53,29 +57,54 @@ class CsvRows:
         self._dialect = self._detected()
         self.row = 0
         self.header: list[str] = [] if self._lines.empty else self._read_header()
+        self._compiled = None
+        if self._lines.in_utf8:
+            longest = min(LARGEST_BATCH, lines.LONGEST_LINE)
+            marks = self._dialect["delimiter"], self._dialect["quotechar"]
+            self._compiled = compiled_csv(self.header, *marks, longest)
 
     def skip(self, count: int) -> None:
-        while count > 0 and (rows := self._next(min(count, 10_000))):
+        while count > 0 and (rows := self._some(min(count, 10_000), self._next)):
             self.row += len(rows)
             count -= len(rows)
 
-    def read(self, most: int) -> list[dict[str, str] | Broken]:
+    def read(self, most: int) -> Sequence[dict[str, str] | Broken]:
         """The next rows, at most so many; none at the end."""
-        header = self.header
-        found: list[dict[str, str] | Broken] = []
-        # A few at a time, which are still in the processor's cache when they get their names.
-        end = self._lines.size + LARGEST_BATCH
-        while len(found) < most and self._lines.size < end:
-            if not (rows := self._next(min(FEW, most - len(found)))):
+        parts: list[Sequence[Any]] = []
+        found, end = 0, self._lines.size + LARGEST_BATCH
+        while found < most and self._lines.size < end:
+            if not (part := self._some(most - found, self._named)):
                 break
-            found += [
-                row if isinstance(row, Broken) else dict(zip(header, row))  # noqa: B905  (is checked)
-                for row in rows
-            ]
-        self.row += len(found)
+            parts.append(part)
+            found += len(part)
+        self.row += found
         if not found and self._lines.fault:
             raise self._lines.fault
-        return found
+        if self._compiled:
+            return Payloads.joined(map(Payloads.of, parts))
+        return list(chain.from_iterable(parts))
+
+    def _some(self, most: int, by_hand: Callable[[int], Sequence[Any]]) -> Sequence[Any]:
+        """Rows as the kernel finds them or, where it finds none, as `by_hand` does."""
+        if self._compiled is None:
+            return by_hand(min(FEW, most))
+        blocks = self._lines.as_blocks()
+        while True:
+            taken = self._compiled.take(blocks.held, blocks.at, most, last=blocks.ended)
+            blocks.at += taken.size
+            self._lines.number += taken.lines
+            if taken.payloads:
+                return taken.payloads
+            if taken.left_to_python or not blocks.more():
+                return by_hand(min(FEWER, most))
+
+    def _named(self, most: int) -> list[dict[str, str] | Broken]:
+        # A few at a time, which are still in the processor's cache when they get their names.
+        header = self.header
+        return [
+            row if isinstance(row, Broken) else dict(zip(header, row))  # noqa: B905  (is checked)
+            for row in self._next(most)
+        ]
 
     def _detected(self) -> dict[str, Any]:
         sample, given = list(self._lines.waiting)[: sniffing.SAMPLE], self._written

@@ -5,10 +5,11 @@ import io
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
+from astralytiq.engines.etl.blocks import Blocks
 from astralytiq.engines.etl.compressed import Damaged, Readable
 
-BLOCK = 1 << 18
 LONGEST_LINE = 32 << 20  # what is longer comes in pieces
 FEW = 20_000  # lines, which are looked through in no time
 OTHER_ENDS = "\v\f\x1c\x1d\x1e\x85\u2028\u2029"
@@ -38,15 +39,14 @@ codecs.register_error(KEEP, keep_bytes)
 class Lines:
     """Lines with their ends, of which any number can be put back.
 
-    `marked`: a line that waits may hold marks. `fault`: why the stream ended before its end.
-    `size`: the bytes read.
+    `marked`: a line that waits or has begun may hold marks. `fault`: why the stream ended before
+    its end.
     """
 
     def __init__(self, stream: Readable, encoding: str) -> None:
-        self._stream = stream
+        self._blocks = Blocks(stream)
         self.fault: Damaged | None = None
         self._ended = False
-        self.size = 0
         first = self._bytes()
         mark = next((BOMS[bom] for bom in BOMS if first.startswith(bom)), None)
         self.encoding = (mark or "utf-8") if encoding == AUTO else encoding
@@ -59,6 +59,11 @@ class Lines:
         self.waiting = deque(self._split(self._text(first).removeprefix("\ufeff"), first == b""))
         self.waiting.extend(() if self.waiting else self.more())
         self.empty = not self.waiting
+
+    @property
+    def size(self) -> int:
+        """The bytes read."""
+        return self._blocks.size
 
     def more(self) -> list[str]:
         """The lines behind those that wait; none at the end."""
@@ -98,16 +103,36 @@ class Lines:
 
     def look(self) -> None:
         """Forget about marks when the lines that had them are gone."""
-        few = len(self.waiting) < FEW
-        self.marked = self.marked and not (few and not has_marks(self.waiting))
+        if self.marked and len(self.waiting) < FEW:
+            self.marked = has_marks(chain(self.waiting, self._begun))
+
+    # As bytes -------------------------------------------------------------------------------------
+
+    @property
+    def in_utf8(self) -> bool:
+        """Whether the bytes behind the lines that were taken are the text in UTF-8."""
+        known = codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig")
+        return known and self._decoder.getstate()[1] == 0  # It may wait for a byte order mark.
+
+    def as_blocks(self) -> Blocks:
+        """All behind the lines that were taken, for whoever reads bytes; only if `in_utf8`."""
+        cut = self._decoder.getstate()[0]  # of a character of which the rest is to come
+        if self.waiting or self._begun or cut:
+            text = "".join(chain(self.waiting, self._begun))
+            self._blocks.put_back(text.encode("utf-8", "surrogateescape") + cut)
+        self.waiting.clear()
+        self._begun = []
+        self._decoder.setstate((b"", 0))
+        self.marked = self._ended = False
+        self.fault = None
+        return self._blocks
+
+    # ----------------------------------------------------------------------------------------------
 
     def _bytes(self) -> bytes:
-        try:
-            found = self._stream.read1(BLOCK)
-        except Damaged as fault:
-            self.fault, self._ended = fault, True
-            return b""
-        self.size += len(found)
+        found = self._blocks.next()
+        if not found and self._blocks.damage:
+            self.fault, self._ended = self._blocks.damage, True
         return found
 
     def _text(self, part: bytes) -> str:
@@ -124,16 +149,24 @@ class Lines:
     def _split(self, text: str, at_end: bool) -> list[str]:
         """The whole lines that `text` completes; what it begins is kept for the next time."""
         self._ended = at_end
+        ended = "\n" in text or "\r" in text or (self._begun and self._begun[-1].endswith("\r"))
         self._begun.append(text)
-        endless = sum(map(len, self._begun)) > LONGEST_LINE
-        if not (at_end or endless or "\n" in text or "\r" in text):
+        long = sum(map(len, self._begun)) > LONGEST_LINE
+        if not (at_end or long or ended):
             return []
         lines = split("".join(self._begun))
+        if long:
+            lines = list(chain.from_iterable(map(pieces, lines)))
         self._begun = []
         # After a final \r the \n of the same line's end may follow.
-        if lines and not (at_end or endless or lines[-1].endswith("\n")):
+        if lines and not (at_end or lines[-1].endswith("\n")):
             self._begun.append(lines.pop())
         return lines
+
+
+def pieces(line: str) -> list[str]:
+    """From a line's start on, so that they are the same however its bytes came."""
+    return [line[at : at + LONGEST_LINE] for at in range(0, len(line), LONGEST_LINE)]
 
 
 def split(text: str) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from astralytiq.engines.etl.payloads import Payloads
+
 Position = dict[str, Any]
 Found = TypeVar("Found")
 
@@ -20,7 +22,13 @@ class Batch:
     progress: float
 
     def followed_by(self, other: "Batch") -> "Batch":
-        return Batch([*self.payloads, *other.payloads], other.position, other.progress)
+        return Batch(joined(self.payloads, other.payloads), other.position, other.progress)
+
+
+def joined(first: Sequence[Any], second: Sequence[Any]) -> Sequence[Any]:
+    if isinstance(first, Payloads) and isinstance(second, Payloads):
+        return first + second
+    return [*first, *second]
 
 
 async def gathered(found: AsyncGenerator[Batch], size: int) -> AsyncGenerator[Batch]:

@@ -85,7 +85,8 @@ class Increment:
 
     def sift(self, batch: Batch) -> Batch:
         """Only what is new of the batch, in the order in which batches are read."""
-        points = [self.point(payload) for payload in batch.payloads]
+        payloads = list(batch.payloads)  # They may have to be read from JSON: once is enough.
+        points = [self.point(payload) for payload in payloads]
         self.kind = self.kind or commonest(points)
         if self.kind == "text" and self.lag:
             raise Invalid(
@@ -93,7 +94,7 @@ class Increment:
             )
         pairs = [
             (payload, point if point and point.kind == self.kind else None)
-            for payload, point in zip(batch.payloads, points, strict=True)
+            for payload, point in zip(payloads, points, strict=True)
         ]
         fresh = [
             payload
@@ -103,7 +104,8 @@ class Increment:
         self.skipped += len(pairs) - len(fresh)
         self.unordered += sum(point is None for _, point in pairs)
         self.note(pairs)
-        return replace(batch, payloads=fresh, position=batch.position | {STATE: self.progress()})
+        kept = fresh if len(fresh) < len(payloads) else batch.payloads
+        return replace(batch, payloads=kept, position=batch.position | {STATE: self.progress()})
 
     def point(self, payload: Any) -> Point | None:
         if not isinstance(payload, dict):

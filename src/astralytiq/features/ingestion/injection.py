@@ -126,13 +126,14 @@ class Drill:
             yield one
 
     def _bent(self, batch: Batch) -> Batch:
-        first = self._records + 1
-        self._records += len(batch.payloads)
+        first, size = self._records + 1, len(batch.payloads)
+        self._records += size
+        due = [one for one in self._left if one.kind == "corrupt"]
+        places = {fault: fault.number - first for fault in due if 0 <= fault.number - first < size}
+        if not places:
+            return batch
         payloads = list(batch.payloads)
-        for fault in list(self._left):
-            at = fault.number - first
-            if fault.kind != "corrupt" or not 0 <= at < len(payloads):
-                continue
+        for fault, at in places.items():
             if isinstance(payloads[at], dict):
                 payloads[at] = Bent(f"was bent by a drill ({fault})", payloads[at])
                 self._happened(fault)
