@@ -30,7 +30,7 @@ from astralytiq.features.telemetry.reading import EventFilters
 
 SOME = {"penguins", "wine", "co2_mauna_loa", "penguin_species", "wine_groups"}
 SOME_TABLES = tuple(plan for plan in TABLES if plan.name in SOME)
-SOME_MODELS = tuple(plan for plan in MODELS if plan.name in SOME)
+SOME_MODELS = tuple(replace(plan, description="Ours.") for plan in MODELS if plan.name in SOME)
 BIRDS = next(plan for plan in DASHBOARDS if "penguins" in plan.needs)
 SOME_DASHBOARDS = (BIRDS, replace(BIRDS, name="Of groups", needs=(*BIRDS.needs, "wine_groups")))
 
@@ -83,6 +83,9 @@ async def test_what_fails_is_named_and_the_rest_is_loaded_once(
     await load(resources, told.append)
     assert told == []
     assert await jobs_asked(resources) == before
+    async with resources.database.reading() as session:
+        models, _ = await registry.list_all(session, 100, 0)
+    assert {model.description for model in models} == {"Ours."}
     assert "wine" not in (await found(resources))[0]  # What somebody deleted does not come back.
 
 
@@ -115,6 +118,8 @@ def test_the_plan_names_only_what_there_is_and_each_project_what_belongs_to_it()
     assert {name for plan in TABLES for name in plan.needs} <= set(tables)
     assert sorted(name for plan in PROJECTS for name in plan.tables) == sorted(tables)
     assert sorted(name for plan in PROJECTS for name in plan.models) == sorted(models)
+    made_up = {plan.name: plan.description for plan in MODELS if plan.versions[0].is_made_up}
+    assert ["made-up" in said for said in made_up.values()] == [True]
 
 
 def test_dashboards_ask_what_there_is_and_no_two_ask_the_same() -> None:

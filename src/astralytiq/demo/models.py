@@ -243,5 +243,7 @@ MODELS = (
                 PRODUCTION,
             ),
         ),
+        description="Learnt from made-up minutes (synthetic:drowsiness), which are nobody's: it "
+        "makes no claim of safety.",
     ),
 )

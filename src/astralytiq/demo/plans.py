@@ -54,6 +54,7 @@ class Training:
 class Model:
     name: str
     versions: tuple[Training, ...]
+    description: str = ""
     challenger: int = 0  # the version that scores in the shadow of the one in production
 
     @property

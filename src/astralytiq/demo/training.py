@@ -8,10 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.features.datasets import synthetic
 from astralytiq.features.predictions import shadowing
 from astralytiq.features.predictions.schemas_watching import ShadowWanted
-from astralytiq.features.registry import promoting
+from astralytiq.features.registry import describing, promoting
 from astralytiq.features.registry import service as registry
 from astralytiq.features.registry.models import Model as Stored
 from astralytiq.features.registry.models import ModelVersion, Stage
+from astralytiq.features.registry.schemas import ModelChange
 from astralytiq.features.training import service as training
 from astralytiq.features.training.schemas import TrainingRequest
 
@@ -31,6 +32,8 @@ async def make(desk: Desk, plan: Model) -> str:
         if version.later:
             later = await reference_of(desk, version.later)
             await asking.ask_about_later(desk, plan.name, number, later)
+    if plan.description:
+        await desk.write(partial(describe, desk, plan))
     if plan.challenger:
         await desk.write(partial(challenge, desk, plan.name, plan.challenger))
     serving = await desk.read(lambda session: shown_version(session, plan.name))
@@ -82,6 +85,14 @@ async def settle(desk: Desk, name: str, number: int, stage: Stage, session: Asyn
     version = await registry.get_version(session, model, number)
     if version.stage is Stage.none is not stage:
         await promoting.change_stage(session, desk.actor, model, number, stage)
+
+
+async def describe(desk: Desk, plan: Model, session: AsyncSession) -> None:
+    """What somebody has said of it since stays."""
+    model = await registry.get(session, plan.name)
+    if model.description is None:
+        said = ModelChange(description=plan.description)
+        await describing.change(session, desk.actor, model, said)
 
 
 async def challenge(desk: Desk, name: str, number: int, session: AsyncSession) -> None:

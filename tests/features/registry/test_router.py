@@ -62,6 +62,36 @@ async def test_models_are_listed_with_measured_figures(owner: httpx2.AsyncClient
     assert {key: model[key] for key in expected} == expected
 
 
+async def test_its_owner_says_what_a_model_is_for(
+    owner: httpx2.AsyncClient, sign_in: SignIn, database: Database
+) -> None:
+    before = await owner.get(f"{MODELS}/flowers")
+    assert before.json()["description"] is None
+    said = {"description": "Tells flowers apart.\nOf made-up gardens."}
+    changed = await owner.patch(
+        f"{MODELS}/flowers", json=said, headers={"If-Match": before.headers["etag"]}
+    )
+    assert changed.status_code == 200
+    assert changed.json() == {**before.json(), **said, "updated_at": changed.json()["updated_at"]}
+    assert (await owner.get(MODELS)).json() == [changed.json()]
+    late = {"If-Match": before.headers["etag"]}
+    refused = await owner.patch(f"{MODELS}/flowers", json={"description": "x"}, headers=late)
+    assert refused.status_code == 412
+    assert (await owner.patch(f"{MODELS}/flowers", json=said)).headers["etag"] == changed.headers[
+        "etag"
+    ]
+    stranger = await sign_in(Role.data_scientist)
+    assert (await stranger.patch(f"{MODELS}/flowers", json=said)).status_code == 403
+    for wrong in ({"description": "x" * 2001}, {"name": "roses"}, {"description": "a\0b"}):
+        assert (await owner.patch(f"{MODELS}/flowers", json=wrong)).status_code == 422
+    assert (await owner.patch(f"{MODELS}/roses", json=said)).status_code == 404
+    async with database.reading() as session:
+        query = select(AuditEntry.details).where(AuditEntry.action == "model.changed")
+        assert list(await session.scalars(query)) == [{"fields": ["description"]}]
+    taken = await owner.patch(f"{MODELS}/flowers", json={"description": None})
+    assert taken.json()["description"] is None
+
+
 async def test_the_list_shows_the_version_in_production(owner: httpx2.AsyncClient) -> None:
     await promote(owner, 1)
     (model,) = (await owner.get(MODELS)).json()

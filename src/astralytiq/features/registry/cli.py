@@ -21,7 +21,7 @@ from astralytiq.terminal import (
 if TYPE_CHECKING:
     from astralytiq.client import Client
 
-app = group("model", "Models: list, show, promote, export, upload, reproduce.")
+app = group("model", "Models: list, show, describe, promote, export, upload, reproduce.")
 
 UPLOAD_SECONDS = 3600
 
@@ -42,6 +42,17 @@ def show_model(context: typer.Context, name: str, as_json: AsJson = False) -> No
     """Show one model."""
     with connected(context) as client:
         show_one(client.get(f"/models/{name}"), as_json=as_json)
+
+
+@app.command("describe")
+@examples('astralytiq model describe iris_forest "Tells three species of iris apart."')
+def describe_model(
+    context: typer.Context, name: str, description: str, as_json: AsJson = False
+) -> None:
+    """Say of a model what it is for, and what it is not; an empty text takes that away."""
+    with connected(context) as client:
+        changed = client.patch(f"/models/{name}", json={"description": description or None})
+        show_one(changed, as_json=as_json)
 
 
 @app.command("versions")

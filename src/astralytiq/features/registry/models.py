@@ -26,6 +26,7 @@ class Model(Versioned):
     __tablename__ = "models"
 
     name: Mapped[str] = mapped_column(unique=True)
+    description: Mapped[str | None]
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     latest: Mapped[int] = mapped_column(default=0)
 

@@ -81,7 +81,7 @@ async def change_stage(
 
 def refuse_strangers(actor: Actor, model: Model) -> None:
     if not may_change(actor, model):
-        raise Forbidden("Only the model's owner or an admin may change stages.")
+        raise Forbidden("Only the model's owner or an admin may change it or its stages.")
 
 
 async def passed(

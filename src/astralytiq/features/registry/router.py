@@ -19,11 +19,11 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import promoting, service, uploading
+from . import describing, promoting, service, uploading
 from .exporting import ModelFormat, export
 from .models import Model
 from .promoting import Change
-from .schemas import ModelRead, StageChange, StageRead, VersionRead
+from .schemas import ModelChange, ModelRead, StageChange, StageRead, VersionRead
 from .schemas_uploads import UploadAsked, UploadSignature
 
 router = room("/models", "models")
@@ -51,6 +51,21 @@ async def read_model(response: Response, session: Session, actor: Reader, name: 
     model, answer = await service.read(session, name)
     mark(response, model)
     return answer
+
+
+@router.patch("/{name}")
+async def change_model(
+    request: Request,
+    response: Response,
+    session: Session,
+    actor: Writer,
+    name: str,
+    body: ModelChange,
+) -> ModelRead:
+    model = await service.get(session, name)
+    refuse_stale(request, model)
+    await describing.change(session, actor, model, body)
+    return await read_model(response, session, actor, name)
 
 
 @router.get("/{name}/versions")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from astralytiq.core.schemas import Answer, Body
+from astralytiq.features.projects.schemas import Description
 
 from .models import Stage
 
@@ -15,6 +16,7 @@ class ModelRead(Answer):
 
     id: int
     name: str
+    description: str | None = Field(description="what its owner says of it")
     type: str = Field(description="the algorithm")
     version: int = Field(description="the version that these figures are of")
     latest_version: int
@@ -35,6 +37,12 @@ class ModelRead(Answer):
     avg_latency_ms: float | None = Field(
         description="mean over all predict requests of this version; null before the first"
     )
+
+
+class ModelChange(Body):
+    """Only what is sent is changed."""
+
+    description: Description | None = None
 
 
 class SignatureColumn(Answer):

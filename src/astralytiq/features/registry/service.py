@@ -110,6 +110,7 @@ def summary(model: Model, version: ModelVersion) -> ModelRead:
     return ModelRead(
         id=model.id,
         name=model.name,
+        description=model.description,
         type=version.algorithm,
         version=version.number,
         latest_version=model.latest,
