@@ -75,7 +75,7 @@ def test_text_that_says_times_is_cut_as_they_are(tmp_path: Path) -> None:
         None: None,
     }
     for text, expected in said.items():
-        rows = [{"at": text}, {"at": "1999-12-31"}]
+        rows: list[Row] = [{"at": text}, {"at": "1999-12-31"}]
         path = written(tmp_path / "t.parquet", rows)
         found = {row["group"] for row in run(path, Grouped("count", None, "at", "minute"))}
         assert found == {expected, "1999-12-31T00:00:00+00:00"}, text
