@@ -10,6 +10,7 @@ import httpx2
 import pyarrow as pa
 import pytest
 
+from astralytiq.core import jobs
 from astralytiq.core.resources import Resources
 from astralytiq.engines.etl import compressed
 from astralytiq.features.ingestion.read_csv import CsvReader
@@ -224,8 +225,12 @@ async def test_22_nothing_unpacks_without_end(
     ids=["deep", "nan", "infinity", "cut", "bytes", "empty"],
 )
 async def test_22_answers_that_are_not_json_fail_the_run_in_plain_words(
-    ingest: Ingest, scientist: httpx2.AsyncClient, body: bytes
+    ingest: Ingest,
+    scientist: httpx2.AsyncClient,
+    monkeypatch: pytest.MonkeyPatch,
+    body: bytes,
 ) -> None:
+    monkeypatch.setattr(jobs, "BACKOFF_SECONDS", 0.0)  # What broke off is tried again.
     with serving(lambda _: Reply(body)) as server:
         run = await ingest("items", kind="api", url=server.url, primary_key="id")
     assert run["status"] == "failed"

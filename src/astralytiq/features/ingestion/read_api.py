@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
-
 from astralytiq.core.addresses import origin, parsed, shown
 from astralytiq.core.budgets import Pace
 from astralytiq.core.errors import Invalid
@@ -23,7 +21,11 @@ from astralytiq.engines.etl.paths import records_in
 from .batches import Batch, Position
 from .calls import Calls
 from .checks import KEPT
+from .documents import document_of
 from .schemas import ApiSource, Auth, WebSource
+from .trail import Trail
+
+NO_CONTENT = 204
 
 Result = TypeVar("Result")
 
@@ -35,6 +37,7 @@ async def api_batches(
     at: Position = {"page": paging.first(), "row": 0, "digest": ""} | (position or {})
     page: Page | None = at["page"]
     before, calls.page = at.get("before", ""), at.get("number", 1)
+    trail = Trail(source, page)
     # Of several pages the first may be unchanged and the others not.
     asks_if_changed = source.method == "GET" and paging.style == "none" and position is None
     async with fetcher_of(settings, source, calls) as fetcher:
@@ -47,8 +50,10 @@ async def api_batches(
                 return
             calls.learn(source.url, answer.headers if asks_if_changed else {})
             found = await asyncio.to_thread(opened, source, answer, page == paging.first())
+            tell_mended(calls, found)
             refuse_repetition(source, found, before)
             following = next_page(source, paging, page, answer, found)
+            trail.follow(following, found.records)
             # A page that has changed since it was counted is read from its top.
             done = at["row"] if found.digest == at["digest"] else 0
             for batch in slices(
@@ -73,11 +78,13 @@ def fetcher_of(settings: Settings, source: WebSource, calls: Calls) -> Fetcher:
 
 @dataclass(frozen=True)
 class Opened:
-    """A page's content: its document, its records, and the SHA-256 of its bytes."""
+    """A page's content: its document, its records, and the SHA-256 of its bytes. `mended`: how many
+    halves of letters were replaced in it."""
 
     document: Any
     records: list[Any]
     digest: str
+    mended: int = 0
 
 
 def signed(
@@ -138,24 +145,31 @@ async def ask(
     if "url" not in page:
         return await fetcher.fetch(source.url, request, {**params, **asked})
     if origin(parsed(page["url"])) != origin(parsed(source.url)):
-        raise Invalid("The next page is on another server, where the sign-in must not be sent.")
+        raise Invalid(
+            f"{shown(parsed(source.url))} names its next page on another server "
+            f"({shown(parsed(page['url']))}), where the sign-in must not be sent: make that the "
+            "url, or set pagination.style to page, offset or cursor."
+        )
     auth = source.auth if source.auth and source.auth.type == "query" else None
     secret = {auth.name: params[auth.name]} if auth and auth.name else None
     return await fetcher.fetch(page["url"], request, secret)
 
 
 def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:
-    try:
-        document = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        kind = answer.headers.get("content-type", "nothing").split(";")[0]
-        raise Invalid(
-            f"{shown(parsed(source.url))} did not answer valid JSON (it says {kind!r}): "
-            "check the url."
-        ) from None
+    digest = hashlib.sha256(answer.body).hexdigest()
+    if answer.status == NO_CONTENT:
+        return Opened(None, [], digest)
+    document, mended = document_of(source.url, answer)
     records = worded(source, lambda: records_in(document, source.records_path, first_page=first))
     whole = [one if isinstance(one, dict) else no_object(one) for one in records]
-    return Opened(document, whole, hashlib.sha256(answer.body).hexdigest())
+    return Opened(document, whole, digest, mended)
+
+
+def tell_mended(calls: Calls, found: Opened) -> None:
+    if found.mended:
+        words = f"Page {calls.page}: {found.mended:,} halves of letters, which text cannot hold, "
+        details = {"page": calls.page, "letters": found.mended}
+        calls.note("mended", f"{words}were replaced by \ufffd.", details)
 
 
 def no_object(record: Any) -> Broken:
