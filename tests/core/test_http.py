@@ -409,6 +409,13 @@ async def test_a_host_that_closes_for_long_is_not_asked_meanwhile(waits: list[fl
     assert (len(server.asked), waits) == (1, [])
 
 
+@pytest.mark.parametrize("seconds", [86_400.0, float("inf")])
+def test_no_host_is_closed_for_ever(seconds: float) -> None:
+    shared = Budgets()
+    shared.close("a", seconds)
+    assert 3599 < shared.closed_for("a") <= 3600
+
+
 def test_hosts_are_forgotten_before_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budgets, "MOST_HOSTS", 2)
     shared = Budgets()

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from time import monotonic
 
 LEAST_WAIT = 0.5
+LONGEST_CLOSED = 3600.0  # Then we ask once more: one wrong word of a server is not for ever.
 MOST_HOSTS = 10_000
 MOST_REQUESTS = 1000
 MOMENTS_FROM = 1e9  # As a number of seconds to wait this would be 30 years: it is a time.
@@ -59,7 +60,7 @@ class Budgets:
 
     def close(self, host: str, seconds: float) -> None:
         """Ask nothing for so long. The host's newest word counts."""
-        self._of(host).closed_until = monotonic() + seconds
+        self._of(host).closed_until = monotonic() + min(seconds, LONGEST_CLOSED)
 
     def closed_for(self, host: str) -> float:
         return max(0.0, self._of(host).closed_until - monotonic())

@@ -41,6 +41,7 @@ PASSING = frozenset({408, 425, 429})  # and 5xx: the same request may succeed la
 PACKINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 BECOME_GET = frozenset({301, 302, 303})
+BROKEN_OFF = (httpx2.RemoteProtocolError, httpx2.ReadError)
 
 Method = Literal["GET", "POST"]
 
@@ -231,7 +232,10 @@ class Fetcher:
         """Wait for our place in the host's budget, and for `wait` seconds at least."""
         host = host_of(url)
         if (closed := self._budgets.closed_for(host)) > LONGEST_WAIT:
-            raise Transient(f"{shown(url)} is to be left alone for {closed:.0f} s: it said so.")
+            raise Transient(
+                f"{shown(url)} is to be left alone for {closed:.0f} s: it said so. Run it then, or "
+                "ask its owner for a higher limit."
+            )
         left = self._budgets.take(host, self._pace, wait)
         if left > wait:
             self._watcher.held(shown(url), left - wait)
@@ -381,4 +385,6 @@ def words_of(trouble: Exception) -> str:
         return str(trouble)
     if isinstance(trouble, (TimeoutError, httpx2.TimeoutException)):
         return "did not answer in time"
+    if isinstance(trouble, BROKEN_OFF):
+        return f"broke off in the middle of its answer ({type(trouble).__name__})"
     return f"could not be reached ({type(trouble).__name__})"

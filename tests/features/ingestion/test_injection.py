@@ -73,7 +73,7 @@ STUMBLES = {
     "timeout": "did not answer in time",
     "http429": "answered 429",
     "http500": "answered 500",
-    "truncate": "could not be reached (RemoteProtocolError)",
+    "truncate": "broke off in the middle of its answer (RemoteProtocolError)",
 }
 
 
