@@ -80,6 +80,19 @@ async def test_a_source_says_when_it_is_due(
     assert listed["next_run_at"] == changed.json()["next_run_at"]
 
 
+async def test_a_source_that_is_due_at_another_time_is_no_304_and_the_same_version(
+    scientist: httpx2.AsyncClient, shop: str, resources: Resources
+) -> None:
+    tag = (await scientist.get(shop)).headers["etag"]
+    known = {"If-None-Match": tag}
+    assert (await scientist.get(shop, headers=known)).status_code == 304
+    await fall_due(resources)
+    assert (await scientist.get(shop, headers=known)).status_code == 200
+    seen = {"If-Match": tag}  # A run that fell due is no change of the source.
+    assert (await scientist.patch(shop, json={"batch_size": 7}, headers=seen)).status_code == 200
+    assert (await scientist.patch(shop, json={"batch_size": 8}, headers=seen)).status_code == 412
+
+
 @pytest.mark.parametrize("end", ["disabled", "without a schedule", "deleted"])
 async def test_a_schedule_ends_with_its_source(
     scientist: httpx2.AsyncClient, shop: str, resources: Resources, end: str

@@ -62,6 +62,25 @@ async def test_a_file_that_was_sent_is_read_and_the_next_takes_its_place(
     assert (first.resource, first.details["size"]) == ("source/shop", len(ROWS))
 
 
+async def test_an_upload_that_comes_again_with_its_key_takes_no_newer_files_place(
+    scientist: httpx2.AsyncClient, inbox: Path
+) -> None:
+    await register(scientist)
+    headers = {"Idempotency-Key": "monday"}
+    newer = ROWS + b"3,chair\n"
+
+    async def put(content: bytes) -> httpx2.Response:
+        return await scientist.put(DOOR, files={"file": ("a.csv", content)}, headers=headers)
+
+    first = await put(ROWS)
+    await send(scientist, newer)
+    again, other = await put(ROWS), await put(newer)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert (inbox / "uploads" / "shop" / "rows.csv").read_bytes() == newer
+    assert other.status_code == 422
+    assert "Idempotency-Key was used with another body" in other.json()["detail"]
+
+
 async def test_of_a_pattern_the_files_name_decides(
     scientist: httpx2.AsyncClient, ingest: Ingest
 ) -> None:

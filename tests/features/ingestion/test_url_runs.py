@@ -1,16 +1,19 @@
 """Files that a web server has: brought whole or not at all, and not at all if nothing is new."""
 
+import errno
 import gzip
 import os
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from astralytiq.core import http
+from astralytiq.core import http, jobs
 from astralytiq.core.budgets import Budgets
+from astralytiq.core.downloads import Download
 from astralytiq.core.resources import Resources
 from astralytiq.core.settings import Settings
 from astralytiq.features.ingestion import downloads
@@ -222,6 +225,10 @@ async def test_a_file_over_the_limit_is_refused(
         (Reply(status=404), "answered 404 Not Found: check the url"),
         (Reply(b"x", headers={"Content-Encoding": "br"}), "sends its file as 'br'"),
         (Reply(status=302, headers={"Location": "http://10.1.2.3/x"}), "leads to a private"),
+        (
+            Reply(b" <html>Sign in</html>", headers={"Content-Type": "text/html; charset=utf-8"}),
+            "answered a web page in place of a file: check the url and auth",
+        ),
     ],
 )
 async def test_what_the_server_cannot_give_fails_the_run_with_words(
@@ -250,6 +257,28 @@ async def test_a_source_names_one_place_that_can_be_read(
     refused = await scientist.post("/api/v1/sources", json=body)
     assert refused.status_code == 422
     assert words in refused.text
+
+
+async def test_a_full_disk_is_told_leaves_no_half_file_and_is_tried_again(
+    ingest: Ingest, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, tries = Download.take, count(1)
+
+    async def take(self: Download, url: httpx2.URL, response: httpx2.Response) -> None:
+        if next(tries) > 3:
+            await whole(self, url, response)
+            return
+        self._file.write(b"id,ti")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Download, "take", take)
+    monkeypatch.setattr(jobs, "BACKOFF_SECONDS", 0.0)
+    with serving(lambda asked: Reply(ROWS)) as server:
+        run = await ingest("shop", **source(server.url))
+        assert run["status"] == "failed"
+        assert "The disk is full: there is no room in the home's downloads folder" in run["error"]
+        assert left_behind(settings) == []
+        assert (await ingest("shop"))["status"] == "success"
 
 
 # Beside the runs ---------------------------------------------------------------------------------

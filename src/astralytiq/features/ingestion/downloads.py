@@ -5,6 +5,7 @@ The file is named by its content, so that a run goes on in it only if the server
 """
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,9 @@ from pathlib import Path
 from astralytiq.core.addresses import parsed, shown
 from astralytiq.core.db import new_id
 from astralytiq.core.downloads import Download
-from astralytiq.core.http import Request
+from astralytiq.core.errors import Invalid
+from astralytiq.core.http import Fetched, Request
+from astralytiq.core.jobs import Transient
 from astralytiq.core.settings import Settings
 
 from . import objects
@@ -26,6 +29,8 @@ from .schemas import CsvSource
 FOLDER = "downloads"
 LEFT_SECONDS = 86_400.0  # What a process that was killed has left behind is then removed.
 BEGINNING = 4 << 20  # of a file, for a preview
+WEB_PAGES = frozenset({"text/html", "application/xhtml+xml"})
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @asynccontextmanager
@@ -48,14 +53,33 @@ async def downloaded(
     remove_left(folder)
     path = folder / new_id()
     try:
-        if source.url is None:
-            yield await asyncio.to_thread(
-                objects.fetch, settings, source.path or "", path, position, calls, beginning
-            )
-        else:
-            yield await fetch(settings, source, source.url, path, position, calls, beginning)
+        yield await brought(settings, source, path, position, calls, beginning)
     finally:
         path.unlink(missing_ok=True)
+
+
+async def brought(
+    settings: Settings,
+    source: CsvSource,
+    path: Path,
+    position: Position | None,
+    calls: Calls,
+    beginning: int,
+) -> SourceFile | None:
+    try:
+        if source.url is not None:
+            return await fetch(settings, source, source.url, path, position, calls, beginning)
+        return await asyncio.to_thread(
+            objects.fetch, settings, source.path or "", path, position, calls, beginning
+        )
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = shown(parsed(source.url)) if source.url else source.path
+        raise Transient(
+            f"The disk is full: there is no room in the home's {FOLDER} folder for {where}. Free "
+            "some space; nothing of it was kept."
+        ) from None
 
 
 async def fetch(
@@ -77,12 +101,24 @@ async def fetch(
     if answer.status == 304:
         calls.unchanged = True
         return None
-    calls.learn(url, answer.headers)
     name = shown(parsed(url))
+    refuse_web_page(name, path, answer)
+    calls.learn(url, answer.headers)
     if not into.measured:
         words = f"{name} did not say how long its file is: one that was cut off looks the same."
         calls.note("unmeasured", words, {"bytes": into.size})
     return SourceFile(name, path, into.digest)
+
+
+def refuse_web_page(name: str, path: Path, answer: Fetched) -> None:
+    """A sign-in page or a notice in the file's place would be read as a table without rows."""
+    kind = answer.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in WEB_PAGES:
+        return
+    with path.open("rb") as file:
+        begins = file.read(1000).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if begins.startswith(b"<"):
+        raise Invalid(f"{name} answered a web page in place of a file: check the url and auth.")
 
 
 def remove_left(folder: Path) -> None:

@@ -30,6 +30,7 @@ async def refuse_nothing_but_rejects(session: AsyncSession, run: Run) -> None:
     first = select(Reject.reason).where(Reject.run_id == run.run_id).order_by(Reject.id)
     reason = await session.scalar(first.limit(1))
     raise Invalid(
-        f"All {run.records_processed:,} records were rejected, the first because: {reason} "
+        f"All {run.records_processed:,} records were rejected, the first because: "
+        f"{(reason or '').rstrip('.')}. "
         f"See GET /api/v1/etl/rejects?run_id={run.run_id}, mend the source, and run it again."
     )

@@ -16,9 +16,10 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import audit
+from astralytiq.core import audit, idempotency
 from astralytiq.core.db import after_commit
 from astralytiq.core.errors import Conflict, Forbidden, Invalid
+from astralytiq.core.idempotency import KeptAnswer
 from astralytiq.core.resources import Resources
 from astralytiq.core.schemas import Answer
 from astralytiq.core.security import Actor
@@ -41,9 +42,18 @@ class Uploaded(Answer):
 
 
 async def keep(
-    resources: Resources, actor: Actor, name: str, file: BinaryIO, filename: str | None
+    resources: Resources,
+    actor: Actor,
+    name: str,
+    file: BinaryIO,
+    filename: str | None,
+    key: str | None = None,
 ) -> Uploaded:
-    """Store the file where the source reads it; copied in a thread, outside of any transaction."""
+    """Store the file where the source reads it; copied in a thread, outside of any transaction.
+
+    A request that comes again with its Idempotency-Key is answered as it was: meanwhile a newer
+    file may have taken this one's place.
+    """
     async with resources.database.reading() as session:
         spec = service.spec_of(await service.get_own(session, actor, name))
     path = path_of(spec, filename)
@@ -51,15 +61,32 @@ async def keep(
     with beside(target) as draft:
         size, digest = await asyncio.to_thread(copied, file, draft)
 
-        async def store(session: AsyncSession) -> None:
+        stored = Uploaded(path=path, size=size, sha256=digest)
+
+        async def store(session: AsyncSession) -> Uploaded:
             await service.get_own(session, actor, name)  # Meanwhile it may have gone.
+            if key is not None and (before := await known(session, actor, name, key, stored)):
+                return before
             audit.record(
                 session, actor, "source.uploaded", f"source/{name}", size=size, sha256=digest
             )
             draft.replace(target)
+            return stored
 
-        await resources.database.write(store)
-    return Uploaded(path=path, size=size, sha256=digest)
+        return await resources.database.write(store)
+
+
+async def known(
+    session: AsyncSession, actor: Actor, name: str, key: str, stored: Uploaded
+) -> Uploaded | None:
+    """The first answer to this key; None if this is the first, which is kept."""
+    body = stored.model_dump_json().encode()
+    route, who = f"PUT source/{name}/file", str(actor.id or actor.name)
+    row, answer = await idempotency.recall(session, who, route, key, body)
+    if answer:
+        return Uploaded.model_validate_json(answer.body)
+    await idempotency.remember(session, row, KeptAnswer(200, {}, body))
+    return None
 
 
 def path_of(spec: service.Spec, filename: str | None) -> str:

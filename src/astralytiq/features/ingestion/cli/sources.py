@@ -36,6 +36,7 @@ def list_sources(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @source.command("show")
+@examples("astralytiq source show meters")
 def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> None:
     """Show one source; secrets stand in it by reference only."""
     with connected(context) as client:
@@ -67,6 +68,8 @@ def add_source(
     as_json: AsJson = False,
 ) -> None:
     """Register a source."""
+    if sum(map(bool, (csv, api, rss))) > 1:
+        fail("A source has one kind: give --csv, --api or --rss, one of them.", BAD_INPUT)
     body: dict[str, Any] = {**read_fields(file), "name": name}
     if csv:
         at_server = csv.lower().startswith(("http://", "https://"))

@@ -132,8 +132,9 @@ async def delete_source(
 
 
 async def answer(response: Response, session: AsyncSession, source: Source) -> dict[str, Any]:
-    mark(response, source)
     (shown,) = await service.shown(session, source)
+    due = shown["next_run_at"]
+    mark(response, source, due.timestamp() if due else None)
     return shown
 
 
