@@ -19,6 +19,7 @@ from astralytiq.core.errors import Invalid
 
 KEPT = timedelta(hours=24)
 LONGEST_KEY = 255
+OTHER_BODY = "This Idempotency-Key was used with another body: use a new key."
 
 
 class IdempotencyKey(Entity):
@@ -42,6 +43,28 @@ class KeptAnswer:
     body: bytes
 
 
+def refuse_unfit(key: str) -> None:
+    if not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
+        raise Invalid(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.")
+
+
+def answer_of(found: IdempotencyKey, digest: str) -> KeptAnswer:
+    if found.body_hash != digest:
+        raise Invalid(OTHER_BODY)
+    return KeptAnswer(found.status or 200, found.headers or {}, found.body or b"")
+
+
+async def find(
+    session: AsyncSession, actor: str, route: str, key: str, body: bytes
+) -> KeptAnswer | None:
+    """The first answer, if there is one already: a look that waits for nobody."""
+    refuse_unfit(key)
+    query = select(IdempotencyKey).filter_by(actor=actor, route=route, key=key)
+    fresh = query.where(IdempotencyKey.created_at >= utc_now() - KEPT)
+    found = await session.scalar(fresh)
+    return answer_of(found, hashlib.sha256(body).hexdigest()) if found else None
+
+
 async def recall(
     session: AsyncSession, actor: str, route: str, key: str, body: bytes
 ) -> tuple[int, KeptAnswer | None]:
@@ -50,8 +73,7 @@ async def recall(
     A second request with the key waits here for the first: on SQLite for the write lock, on
     PostgreSQL for the unique index.
     """
-    if not key.isprintable() or not 0 < len(key) <= LONGEST_KEY:
-        raise Invalid(f"Idempotency-Key must have 1 to {LONGEST_KEY} printable characters.")
+    refuse_unfit(key)
     await trim(session)
     fields = {"actor": actor, "route": route, "key": key}
     digest = hashlib.sha256(body).hexdigest()
@@ -61,9 +83,7 @@ async def recall(
     if row_id is not None:
         return row_id, None
     found = (await session.scalars(select(IdempotencyKey).filter_by(**fields))).one()
-    if found.body_hash != digest:
-        raise Invalid("This Idempotency-Key was used with another body: use a new key.")
-    return found.id, KeptAnswer(found.status or 200, found.headers or {}, found.body or b"")
+    return found.id, answer_of(found, digest)
 
 
 async def remember(session: AsyncSession, row_id: int, answer: KeptAnswer) -> None:

@@ -1,5 +1,6 @@
 """Files of four kinds become data sets and versions, whatever else they say they are."""
 
+import asyncio
 import io
 import json
 
@@ -129,3 +130,42 @@ async def test_22_what_unpacks_to_too_much_is_413_and_leaves_nothing(settings: S
         answer = await upload(analyst, content.getvalue(), "a.parquet")
         assert (answer.status_code, "1 MB" in answer.json()["detail"]) == (413, True)
         assert list((folder_of(app.state.resources) / "datasets").iterdir()) == []
+
+
+async def test_an_upload_that_comes_again_with_its_key_is_answered_and_not_made_again(
+    sign_in: SignIn, resources: Resources
+) -> None:
+    analyst = await sign_in(Role.analyst)
+    analyst.headers["Idempotency-Key"] = "once"
+    first, again = [await upload(analyst) for _ in range(2)]
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["location"] == first.headers["location"]
+    path = f"{first.json()['id']}/versions/upload"
+    second, third = [await upload(analyst, "a\n1\n", path=path) for _ in range(2)]
+    assert (third.json(), third.json()["version"]) == (second.json(), 2)
+    data, file = "/api/v1/ml/upload-data", {"file": ("flowers.csv", CSV)}
+    assert (await analyst.post(data, files=file)).json()["dataset_id"] == first.json()["id"]
+    assert (await analyst.get(DATASETS)).headers["x-total-count"] == "1"
+    assert len(stored_files(resources)) == 4
+
+    for other in (("a\n1\n", "flowers.csv"), (CSV, "roses.csv")):
+        refused = await upload(analyst, *other)
+        assert (refused.status_code, "another body" in refused.json()["detail"]) == (422, True)
+    analyst.headers["Idempotency-Key"] = "x" * 256
+    assert (await upload(analyst)).status_code == 422
+    stranger = await sign_in(Role.analyst)
+    stranger.headers["Idempotency-Key"] = "once"
+    assert (await upload(stranger)).json()["id"] != first.json()["id"]
+
+
+async def test_uploads_with_one_key_at_the_same_moment_make_one_set(
+    sign_in: SignIn, resources: Resources
+) -> None:
+    analyst = await sign_in(Role.analyst)
+    analyst.headers["Idempotency-Key"] = "at once"
+    answers = await asyncio.gather(*(upload(analyst) for _ in range(3)))
+    assert [answer.json() for answer in answers] == [answers[0].json()] * 3
+    assert len(stored_files(resources)) == 2
+    await analyst.delete(f"{DATASETS}/{answers[0].json()['id']}")
+    gone = await upload(analyst)
+    assert (gone.status_code, "use a new key" in gone.json()["detail"]) == (404, True)

@@ -154,6 +154,30 @@ async def test_predictions_at_the_same_moment_are_all_kept(
         assert await session.scalar(select(ModelVersion.served_count)) == 20
 
 
+async def test_a_request_that_comes_again_with_its_key_gets_the_first_answer(
+    analyst: httpx2.AsyncClient, sign_in: SignIn, database: Database
+) -> None:
+    async def ask(body: Any, path: str = PREDICT, key: str = "once") -> httpx2.Response:
+        return await analyst.post(path, json=body, headers={"Idempotency-Key": key})
+
+    answers = await asyncio.gather(*(ask(RECORDS) for _ in range(3)))
+    answers.append(await ask({"instances": [[1.0, 0]]}))
+    assert [answer.json() for answer in answers] == [answers[0].json()] * 4
+    refused = await ask({"instances": [[2.0, 0]]})
+    assert (refused.status_code, "another body" in refused.json()["detail"]) == (422, True)
+    assert (await ask(RECORDS, key="x" * 256)).status_code == 422
+    others = [await ask(RECORDS, "/api/v1/models/flowers/versions/1/predict")]
+    others.append(await ask(RECORDS, key="twice"))
+    stranger = await sign_in(Role.analyst)
+    stranger.headers["Idempotency-Key"] = "once"
+    others.append(await stranger.post(PREDICT, json=RECORDS))
+    ids = {answer.json()["prediction_id"] for answer in (*answers, *others)}
+    async with database.reading() as session:
+        assert len(ids) == await session.scalar(select(func.count(Prediction.id))) == 4
+    seen = await analyst.get(f"/api/v1/predictions/{answers[0].json()['prediction_id']}")
+    assert seen.status_code == 200
+
+
 async def test_23_a_damaged_model_file_is_never_loaded_and_the_refusal_is_on_record(
     analyst: httpx2.AsyncClient, version: ModelVersion, resources: Resources
 ) -> None:

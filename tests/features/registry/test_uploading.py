@@ -97,6 +97,19 @@ async def test_a_file_becomes_a_version_that_predicts(
     assert (found["type"], found["status"]) == (algorithm, "production")
 
 
+async def test_a_file_that_comes_again_with_its_key_makes_one_job(
+    owner: httpx2.AsyncClient, run_jobs: RunJobs
+) -> None:
+    owner.headers["Idempotency-Key"] = "once"
+    first, again = [await send(owner, booster()) for _ in range(2)]
+    assert (again.status_code, again.json()) == (202, first.json())
+    job = await job_of(owner, again, run_jobs)
+    assert job["result"]["version"] == 1
+    assert (await owner.get(VERSIONS)).headers["x-total-count"] == "1"
+    refused = await send(owner, booster(), {**SIGNATURE, "target": "mood"})
+    assert (refused.status_code, "another body" in refused.json()["detail"]) == (422, True)
+
+
 async def test_a_model_from_elsewhere_does_not_hold_up_others(
     owner: httpx2.AsyncClient, run_jobs: RunJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,13 +85,15 @@ async def create_dataset(
 @router.post("/upload", response_model=DatasetRead, status_code=201)
 @charged_to("expensive")
 async def upload_dataset(
+    request: Request,
     response: Response,
     house: House,
     actor: Writer,
     file: TableFile,
     name: Annotated[Name | None, Form()] = None,
 ) -> Dataset:
-    dataset, _ = await uploads.upload(house, actor, file.file, file.filename, name)
+    key = request.headers.get("idempotency-key")
+    dataset, _ = await uploads.upload(house, actor, file.file, file.filename, name, key)
     response.headers["Location"] = f"/api/v1/datasets/{dataset.id}"
     mark(response, dataset)
     return dataset
@@ -156,8 +158,9 @@ async def upload_version(
 ) -> DatasetVersion:
     async with house.database.reading() as session:
         refuse_stale(request, await service.get_own(session, actor, dataset_id))
+    key = request.headers.get("idempotency-key")
     dataset, version = await uploads.upload_version(
-        house, actor, dataset_id, file.file, file.filename
+        house, actor, dataset_id, file.file, file.filename, key
     )
     response.headers["Location"] = f"/api/v1/datasets/{dataset_id}/versions"
     mark(response, dataset)
@@ -267,6 +270,7 @@ async def download_dataset(
 
 @ml.post("/upload-data")
 @charged_to("expensive")
-async def upload_data(house: House, actor: Writer, file: TableFile) -> Uploaded:
-    dataset, version = await uploads.upload(house, actor, file.file, file.filename, None)
+async def upload_data(request: Request, house: House, actor: Writer, file: TableFile) -> Uploaded:
+    key = request.headers.get("idempotency-key")
+    dataset, version = await uploads.upload(house, actor, file.file, file.filename, None, key)
     return await uploads.summary(house, dataset, version)

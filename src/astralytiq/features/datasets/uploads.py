@@ -22,6 +22,7 @@ from astralytiq.engines.tabular.columns import OtherKind
 
 from . import measuring, service, tables
 from .models import Dataset, DatasetType, DatasetVersion
+from .repeating import Made, Upload
 from .schemas import DateRangeRead, Uploaded
 from .tables import Sent
 
@@ -29,38 +30,57 @@ LONGEST_NAME = 200
 PREVIEW_ROWS = 5
 FREE_NAME_TRIES = 10
 
-Made = tuple[Dataset, DatasetVersion]
-
 
 async def upload(
-    resources: Resources, actor: Actor, file: BinaryIO, filename: str | None, name: str | None
+    resources: Resources,
+    actor: Actor,
+    file: BinaryIO,
+    filename: str | None,
+    name: str | None,
+    key: str | None = None,
 ) -> Made:
-    """A new set from a file."""
+    """A new set from a file; with a `key` that came before, the set that was made then."""
     owner, label = actor.account_id, plain_name(filename)
-    if name:
-        async with resources.database.reading() as session:
+    asked = await Upload.of(actor, "upload", key, file, label, name)
+    async with resources.database.reading() as session:
+        if before := await asked.found(session):
+            return before
+        if name:
             await service.refuse_taken(session, actor, name)
     sent = await received(resources, file, label)
     measured = await measured_at_once(resources, sent, measuring.NONE)
 
     async def store(session: AsyncSession) -> Made:
+        if before := await asked.begin(session):
+            return before
         chosen = name or await free_name(session, owner, PurePosixPath(label).stem)
         kind = DatasetType(sent.format.value)
         dataset = Dataset(name=chosen, type=kind, owner_id=owner, current=0)
         session.add(dataset)
         await session.flush()  # The version needs the new id.
         audit.record(session, actor, "dataset.created", f"dataset/{dataset.id}", filename=label)
-        return dataset, await add(session, actor, dataset, sent, label, measured)
+        made = dataset, await add(session, actor, dataset, sent, label, measured)
+        return await asked.end(session, made)
 
     async with kept_if_stored(resources, sent):
-        return await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
+        made = await stored(resources, store, tries=1 if name else FREE_NAME_TRIES)
+    return await without_double(resources, sent, made)
 
 
 async def upload_version(
-    resources: Resources, actor: Actor, dataset_id: int, file: BinaryIO, filename: str | None
+    resources: Resources,
+    actor: Actor,
+    dataset_id: int,
+    file: BinaryIO,
+    filename: str | None,
+    key: str | None = None,
 ) -> Made:
-    """The next version of a set that is there."""
+    """The next version of a set that is there; with a `key` that came before, that of then."""
     label = plain_name(filename)
+    asked = await Upload.of(actor, f"{dataset_id}/versions", key, file, label)
+    async with resources.database.reading() as session:
+        if before := await asked.found(session):
+            return before
     sent = await received(resources, file, label)
     async with resources.database.reading() as session:
         demands = await measuring.demands_of(session, dataset_id)
@@ -68,10 +88,21 @@ async def upload_version(
 
     async def store(session: AsyncSession) -> Made:
         dataset = await service.get_own(session, actor, dataset_id)  # Meanwhile it may have gone.
-        return dataset, await add(session, actor, dataset, sent, label, measured)
+        if before := await asked.begin(session):
+            return before
+        made = dataset, await add(session, actor, dataset, sent, label, measured)
+        return await asked.end(session, made)
 
     async with kept_if_stored(resources, sent):
-        return await resources.database.write(store)
+        made = await resources.database.write(store)
+    return await without_double(resources, sent, made)
+
+
+async def without_double(resources: Resources, sent: Sent, made: Made) -> Made:
+    """Two requests with one key were under way at once: the files of the second are nobody's."""
+    if made[1].storage_key != sent.written.stored.key:
+        await discard(resources.storage, sent.original.key, sent.written.stored.key)
+    return made
 
 
 async def received(resources: Resources, file: BinaryIO, label: str) -> Sent:

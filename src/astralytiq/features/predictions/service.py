@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import new_id, utc_now
@@ -14,6 +15,7 @@ from astralytiq.engines.models.catalogue import ALGORITHMS, adapter_of
 from astralytiq.engines.models.contract import NoAnswer, Predictions
 from astralytiq.features.registry.serving import Served, serving
 
+from . import repeating
 from .inputs import rows_of
 from .loaded import model_of as model_of
 from .mirroring import mirror
@@ -25,7 +27,34 @@ ROWS_IN_LOOP = 100  # Fewer rows take less time than a thread costs.
 
 
 async def predict(
-    resources: Resources, actor: Actor, name: str, number: int | None, body: PredictRequest
+    resources: Resources,
+    actor: Actor,
+    name: str,
+    number: int | None,
+    body: PredictRequest,
+    key: str | None = None,
+) -> PredictAnswer:
+    """Of a request that comes again with its Idempotency-Key the first answer."""
+    if key is None:
+        return await answer(resources, actor, name, number, body, new_id())
+    prediction_id = repeating.id_of(actor, name, number, key)
+    if known := await repeating.answered(resources, prediction_id, body):
+        return known
+    try:
+        return await answer(resources, actor, name, number, body, prediction_id)
+    except IntegrityError:  # Both were under way at once.
+        if known := await repeating.answered(resources, prediction_id, body):
+            return known
+        raise
+
+
+async def answer(
+    resources: Resources,
+    actor: Actor,
+    name: str,
+    number: int | None,
+    body: PredictRequest,
+    prediction_id: str,
 ) -> PredictAnswer:
     """Asks no table and writes in a group: a model's version and file are kept in memory."""
     began = time.perf_counter()
@@ -34,7 +63,7 @@ async def predict(
     model = await model_of(resources, actor, version)
     found = await computed(version, model, rows)
     latency = round((time.perf_counter() - began) * 1000, 3)
-    recorded = recorded_of(actor, version, rows, found, latency)
+    recorded = recorded_of(prediction_id, actor, version, rows, found, latency)
     await recorder(resources).add(recorded)
     if number is None:
         mirror(resources).offer(recorded)
@@ -48,10 +77,15 @@ async def predict(
 
 
 def recorded_of(
-    actor: Actor, version: Served, rows: list[list[float]], found: Predictions, latency: float
+    prediction_id: str,
+    actor: Actor,
+    version: Served,
+    rows: list[list[float]],
+    found: Predictions,
+    latency: float,
 ) -> Recorded:
     return Recorded(
-        id=new_id(),
+        id=prediction_id,
         model_version_id=version.version_id,
         model=version.model,
         version=version.number,

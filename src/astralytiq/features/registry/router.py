@@ -85,6 +85,7 @@ async def list_versions(
 @router.post("/{name}/versions", status_code=202)
 @charged_to("expensive")
 async def upload_version(
+    request: Request,
     response: Response,
     house: House,
     actor: Writer,
@@ -92,7 +93,8 @@ async def upload_version(
     file: ModelFile,
     signature: Signed,
 ) -> UploadAsked:
-    asked = await uploading.receive(house, actor, name, file.file, signature)
+    key = request.headers.get("idempotency-key")
+    asked = await uploading.receive(house, actor, name, file.file, signature, key)
     response.headers["Location"] = f"/api/v1/jobs/{asked.job_id}"
     return asked
 

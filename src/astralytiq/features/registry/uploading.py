@@ -6,9 +6,10 @@ from typing import BinaryIO
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import audit, jobs
+from astralytiq.core import audit, idempotency, jobs
 from astralytiq.core.db import new_id
 from astralytiq.core.errors import Unavailable, UnsupportedMedia
+from astralytiq.core.idempotency import KeptAnswer
 from astralytiq.core.jobs import Job
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
@@ -25,21 +26,59 @@ CHUNK = 1 << 20
 
 
 async def receive(
-    resources: Resources, actor: Actor, name: str, file: BinaryIO, signature: UploadSignature
+    resources: Resources,
+    actor: Actor,
+    name: str,
+    file: BinaryIO,
+    signature: UploadSignature,
+    again: str | None = None,
 ) -> UploadAsked:
-    """What is surely none of ours is refused at once; the rest is looked at by a job."""
+    """What is surely none of ours is refused at once; the rest is looked at by a job.
+
+    `again`: the Idempotency-Key; of a request that came before the answer is the first one.
+    """
     async with resources.database.reading() as session:
         await refuse_foreign(session, actor, name)
     await asyncio.to_thread(refuse_others, file)
     storage, key = resources.storage, f"models/{name}/{new_id()}.sent"
     sent = await asyncio.to_thread(keep, storage, file, key)
+
+    async def store(session: AsyncSession) -> tuple[UploadAsked, bool]:
+        return await asked_once(session, actor, name, sent, signature, again)
+
     try:
-        job = await resources.database.write(
-            lambda session: ask(session, actor, name, sent, signature)
-        )
+        answer, is_new = await resources.database.write(store)
     except BaseException:
         await discard(storage, key)
         raise
+    if not is_new:
+        await discard(storage, key)
+    return answer
+
+
+async def asked_once(
+    session: AsyncSession,
+    actor: Actor,
+    name: str,
+    sent: Stored,
+    signature: UploadSignature,
+    again: str | None,
+) -> tuple[UploadAsked, bool]:
+    """The answer, and whether it is new."""
+    if again is None:
+        return told(await ask(session, actor, name, sent, signature), name, sent), True
+    route, who = f"POST models/{name}/versions", str(actor.id or actor.name)
+    body = f"{sent.sha256} {signature.model_dump_json()}".encode()
+    row, known = await idempotency.recall(session, who, route, again, body)
+    if known:
+        return UploadAsked.model_validate_json(known.body), False
+    answer = told(await ask(session, actor, name, sent, signature), name, sent)
+    kept = KeptAnswer(202, {}, answer.model_dump_json().encode())
+    await idempotency.remember(session, row, kept)
+    return answer, True
+
+
+def told(job: Job, name: str, sent: Stored) -> UploadAsked:
     return UploadAsked(
         job_id=job.id,
         status=job.status,

@@ -2,6 +2,8 @@
 
 from typing import Annotated
 
+from fastapi import Request
+
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
 from astralytiq.core.web import House, Session, charged_to, needs, room
@@ -22,16 +24,25 @@ Reader = Annotated[Actor, needs("models:read")]
 
 @models.post("/{name}/predict")
 @charged_to("predict")
-async def predict(house: House, actor: Predictor, name: str, body: PredictRequest) -> PredictAnswer:
-    return await service.predict(house, actor, name, None, body)
+async def predict(
+    request: Request, house: House, actor: Predictor, name: str, body: PredictRequest
+) -> PredictAnswer:
+    key = request.headers.get("idempotency-key")
+    return await service.predict(house, actor, name, None, body, key)
 
 
 @models.post("/{name}/versions/{version}/predict")
 @charged_to("predict")
 async def predict_with_version(
-    house: House, actor: Predictor, name: str, version: Id, body: PredictRequest
+    request: Request,
+    house: House,
+    actor: Predictor,
+    name: str,
+    version: Id,
+    body: PredictRequest,
 ) -> PredictAnswer:
-    return await service.predict(house, actor, name, version, body)
+    key = request.headers.get("idempotency-key")
+    return await service.predict(house, actor, name, version, body, key)
 
 
 @predictions.get("/{prediction_id}")
