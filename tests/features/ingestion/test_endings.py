@@ -85,7 +85,7 @@ async def test_who_waits_for_a_source_that_is_being_deleted_is_told_that_it_is_g
 ) -> None:
     async with resources.database.transaction() as session:
         source = await service.hold_source(session, "shop")
-        await deleting.delete_source(session, SYSTEM, source, records=True)
+        await deleting.delete_source(session, SYSTEM, source, with_records=True)
         waits = asyncio.create_task(scientist.post("/api/v1/sources/shop/run"))
         await until_it_waits(session)
     assert (await waits).status_code == 404

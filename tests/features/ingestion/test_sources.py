@@ -1,5 +1,6 @@
 """Registering sources."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ from sqlalchemy import select
 
 from astralytiq.core.audit import AuditEntry
 from astralytiq.core.db import Database
+from astralytiq.core.errors import Unavailable
 from astralytiq.core.security import SYSTEM
 from astralytiq.core.settings import Settings
-from astralytiq.features.ingestion import service
+from astralytiq.features.ingestion import deleting, service
 from astralytiq.features.ingestion.models import Checkpoint
 from astralytiq.features.ingestion.schemas import CsvSource, source_spec
-from tests.features.ingestion.conftest import Ingest
+from tests.conftest import RunJobs
+from tests.features.ingestion.conftest import Ingest, counts
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +173,54 @@ async def test_deleting_a_source_asks_about_its_records(
     assert (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}")).status_code == 200
     async with database.reading() as session:
         assert (await session.scalars(select(Checkpoint))).all() == []
+
+
+async def test_a_deletion_in_pieces_that_is_stopped_goes_on(
+    scientist: httpx2.AsyncClient,
+    database: Database,
+    inbox: Path,
+    ingest: Ingest,
+    run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write(ending: str) -> None:
+        (inbox / "shop.csv").write_text(
+            "id,title\n" + "".join(f"{at},Item {at} {ending}\n" for at in range(9)) + "bent\n"
+        )
+
+    async def left() -> int:
+        total: int = (await scientist.get("/data?source=shop")).json()["total_count"]
+        return total
+
+    write("a")
+    await ingest(**CSV)
+    write("b")
+    await ingest("shop")
+    url = f"{SOURCES}/shop?records=delete"
+    monkeypatch.setattr(deleting, "PART", 4)
+    pieces, whole = count(1), deleting.delete_records
+
+    async def dying(*arguments: Any) -> bool:
+        if next(pieces) == 2:
+            raise Unavailable("The power is gone.")
+        return await whole(*arguments)
+
+    monkeypatch.setattr(deleting, "delete_records", dying)
+    assert (await scientist.delete(url)).status_code == 503
+    assert await left() == 5
+    assert (await scientist.get(f"{SOURCES}/shop")).status_code == 200
+    # Who wants it after all gets everything again.
+    assert counts(await ingest("shop")) == (10, 4, 0, 1)
+    assert await left() == 9
+    assert (await scientist.delete(url)).status_code == 204
+    await run_jobs()
+    assert next(pieces) > 4
+    assert await left() == 0
+    assert (await scientist.get("/data?q=Item")).json()["data"] == []
+    async with database.reading() as session:
+        for table in (*deleting.BROUGHT, *deleting.WHERE_IT_STANDS):
+            assert (await session.scalars(select(table))).all() == [], table
+    assert (await scientist.delete(url)).status_code == 404
 
 
 async def test_a_source_that_runs_is_not_deleted(

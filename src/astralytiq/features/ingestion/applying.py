@@ -71,7 +71,7 @@ async def apply(session: AsyncSession, actor: Actor, made: Plan) -> None:
             fields = {change["field"] for change in step.fields}
             await service.replace_source(session, actor, step.source, step.spec, fields)
         elif step.action == "delete" and step.source:
-            await deleting.delete_source(session, actor, step.source, records=False)
+            await deleting.delete_source(session, actor, step.source, with_records=False)
 
 
 def step_of(spec: Spec, source: Source | None) -> Step:

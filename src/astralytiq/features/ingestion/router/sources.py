@@ -119,16 +119,27 @@ async def change_source(
 async def delete_source(
     request: Request,
     house: House,
-    session: Session,
     actor: SourceWriter,
     name: str,
     records: Literal["keep", "delete"] = "keep",
 ) -> None:
-    source = await service.get_own(session, actor, name)
-    refuse_stale(request, source)
-    await deleting.delete_source(session, actor, source, records=records == "delete")
-    if records == "delete":
-        uploads.forget(session, house.settings, name)
+    """With `records=delete` piece by piece: stopped half-way, send it again."""
+    with_records = records == "delete"
+
+    async def own(session: AsyncSession) -> Source:
+        source = await service.get_own(session, actor, name)
+        refuse_stale(request, source)
+        return source
+
+    async def forget(session: AsyncSession) -> None:
+        source = await own(session)
+        await deleting.delete_source(session, actor, source, with_records=with_records)
+        if with_records:
+            uploads.forget(session, house.settings, name)
+
+    if with_records:
+        await deleting.delete_brought(house.database, own)
+    await house.database.write(forget)
 
 
 async def answer(response: Response, session: AsyncSession, source: Source) -> dict[str, Any]:
