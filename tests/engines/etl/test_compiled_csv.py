@@ -103,6 +103,41 @@ def test_the_same_rows_are_found_as_by_python(data: Any, content: bytes, written
     assert quick == known
 
 
+NO_TEXT = [
+    b"\xff", b"\x80", b"\xc3", b"\xc1\xbf", b"\xe0\x9f\xbf", b"\xe2\x82", b"\xed\xa0\x80",
+    b"\xf0\x8f\xbf\xbf", b"\xf0\x9f\x98", b"\xf0\x9f\x98x", b"\xf4\x90\x80\x80",
+    b"\xf5\x80\x80\x80", b"\xff2\xff",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 1000])
+@pytest.mark.parametrize("quote", ['"', "none"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"1,2\n3," + bad + b"\n" + bad + b"y,4\n5,6\n" for bad in NO_TEXT),
+        b"1,2\r\n3,4\r5,6\n\r\n\r\rragged\r\n",
+        b'1,"x\ny"\n2,"x\r\ny"\r\n3,"x\ry"\r4,"\n\r\n\n"\nragged\n',
+        b'1,"two ""words"""\n2,""""\n3,""\n"",""\n4,a "word"\n5,"a"b\n6,"open\n7,8\n',
+        b'1,"last"',
+        b'1,"never closed',
+        b"1,",
+        b"1,2\r",
+        b"1,2\xc3",
+    ],
+)
+def test_they_are_so_wherever_a_block_ends(
+    content: bytes, quote: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = Written("utf-8", quote=quote, header=["a", "b"])
+    monkeypatch.setattr(blocks, "BLOCK", size)
+    monkeypatch.setattr(csv_rows, "FEWER", 1)
+    chance = random.Random(1)
+    quick = found_in(Coming(content, 1, False), written, chance)
+    monkeypatch.setattr(csv_rows, "compiled_csv", lambda *_: None)
+    assert quick == found_in(Coming(content, 1, False), written, chance)
+
+
 @given(st.lists(st.text(max_size=9), min_size=2, max_size=2, unique=True), st.text(max_size=20))
 @example(["\x1f\x7f", "\u2028"], "\x01\b\t\n\v\f\r\x1b\"\\/'")
 def test_texts_are_written_as_they_are_kept(header: list[str], cell: str) -> None:
