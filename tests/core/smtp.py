@@ -2,22 +2,29 @@
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
-ANSWERS = {"QUIT": "221 bye", "DATA": "354 go on", "AUTH": "235 welcome"}
+ANSWERS = {"QUIT": "221 bye", "DATA": "354 go on", "AUTH": "235 welcome", "STARTTLS": "220 go"}
 
 
 @dataclass
 class Mailbox:
-    """`answers` replaces the server's answer to a command, such as {"RCPT": "550 no"}."""
+    """`answers` replaces the server's answer to a command, such as {"RCPT": "550 no"}.
+
+    With `tls` it encrypts: from the first byte (`smtps`), or when it is asked to by STARTTLS.
+    """
 
     answers: dict[str, str] = field(default_factory=dict)
     offers: tuple[str, ...] = ("AUTH PLAIN",)
+    tls: ssl.SSLContext | None = None
+    smtps: bool = False
     port: int = 0
+    said_openly: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
 
@@ -41,6 +48,12 @@ class Mailbox:
             command = line.split()[0].upper()
             answer = self.answers.get(command) or self.usual(command)
             writer.write(f"{answer}\r\n".encode())
+            if command == "STARTTLS" and self.tls and answer.startswith("220"):
+                self.said_openly, self.said = self.said, []
+                try:
+                    await writer.start_tls(self.tls)
+                except (ssl.SSLError, ConnectionError):
+                    return  # The other side does not trust us.
             if answer.startswith("354"):
                 raw = await reader.readuntil(b"\r\n.\r\n")
                 content = raw.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.")
@@ -59,7 +72,8 @@ class Mailbox:
 @asynccontextmanager
 async def receiving(box: Mailbox | None = None) -> AsyncIterator[Mailbox]:
     box = box or Mailbox()
-    server = await asyncio.start_server(box.talk, "127.0.0.1", 0)
+    context = box.tls if box.smtps else None
+    server = await asyncio.start_server(box.talk, "127.0.0.1", 0, ssl=context)
     box.port = server.sockets[0].getsockname()[1]
     async with server:
         yield box

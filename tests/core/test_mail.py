@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from astralytiq.core import mail
 from astralytiq.core.jobs import Transient
 from astralytiq.core.mail import MailRefused, Server
 from astralytiq.core.settings import Settings, UnsafeSettings
+from tests.core.certificates import certificate
 from tests.core.smtp import Mailbox, receiving
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +111,43 @@ async def test_a_password_crosses_no_network_in_the_clear(monkeypatch: pytest.Mo
             await send(box.url)
     assert "STARTTLS" in box.commands
     assert "MAIL" not in box.commands
+
+
+@pytest.mark.parametrize("smtps", [True, False], ids=["smtps", "starttls"])
+async def test_a_mail_and_its_password_travel_encrypted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, smtps: bool
+) -> None:
+    monkeypatch.setattr(mail, "LOOPBACK_HOSTS", frozenset())
+    context, trusted = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    offers = ("AUTH PLAIN", *(() if smtps else ("STARTTLS",)))
+    async with receiving(Mailbox(offers=offers, tls=context, smtps=smtps)) as box:
+        await send(f"smtp{'s' if smtps else ''}://ann:pw@127.0.0.1:{box.port}")
+    assert [arrived["to"] for arrived in box.mails] == ["ada@example.com"]
+    assert box.signed_in_as == "ann pw"
+    assert box.said_openly == ([] if smtps else ["ehlo example.org", "STARTTLS"])
+
+
+@pytest.mark.parametrize("smtps", [True, False], ids=["smtps", "starttls"])
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ({}, "self-signed"),  # by somebody whom this machine does not trust
+        ({"days": -1}, "has expired"),
+        ({"host": "127.0.0.2"}, "not valid for"),
+    ],
+)
+async def test_nothing_is_said_to_a_server_that_cannot_prove_its_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shown: Any, words: str, smtps: bool
+) -> None:
+    monkeypatch.setattr(mail, "LOOPBACK_HOSTS", frozenset())
+    context, trusted = certificate(tmp_path, **shown)
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted if shown else tmp_path / "none.pem"))
+    box = Mailbox(offers=("AUTH PLAIN", "STARTTLS"), tls=context, smtps=smtps)
+    async with receiving(box):
+        with pytest.raises(MailRefused, match=f"{words}.*SSL_CERT_FILE"):
+            await send(f"smtp{'s' if smtps else ''}://ann:pw@127.0.0.1:{box.port}")
+    assert (box.said, box.mails) == ([], [])
 
 
 def test_the_password_shows_in_no_text_of_the_server() -> None:

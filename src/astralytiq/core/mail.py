@@ -66,6 +66,12 @@ async def send(settings: Settings, to: str, subject: str, text: str) -> None:
         raise failure(server, refusal.smtp_code) from None
     except smtplib.SMTPNotSupportedError as error:
         raise MailRefused(f"{server.host} cannot take this mail: {error}") from None
+    except ssl.SSLCertVerificationError as error:
+        raise MailRefused(
+            f"The certificate of the mail server {server.host} cannot be trusted "
+            f"({error.verify_message}): let SMTP_URL have the name that it is for, or have "
+            "SSL_CERT_FILE name the authority that signed it."
+        ) from None
     except OSError as error:  # Also SMTPException, TLS and time-outs.
         reason = type(error).__name__
         raise Transient(f"The mail server {server.host} does not answer ({reason}).") from None
