@@ -15,6 +15,7 @@ from astralytiq.features.ingestion import rejects
 from astralytiq.features.ingestion.models import RawCsv
 from tests.conftest import RunJobs, SignIn
 from tests.features.ingestion.conftest import Ingest, counts
+from tests.features.ingestion.servers import Reply, serving
 from tests.features.ingestion.test_csv_runs import dying, survive
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,28 @@ async def test_an_old_reject_does_not_undo_what_came_later(
     answer = (await scientist.post(f"{URL}/{reject['id']}/retry")).json()
     assert answer["status"] == "retried"
     assert await titles(scientist) == ["newer", "one"]
+
+
+async def test_rejects_of_another_kind_of_before_neither_undo_nor_are_settled_by_what_came_later(
+    inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, run_jobs: RunJobs
+) -> None:
+    """Each kind counts its payloads by itself: the file's second stands beside the API's first."""
+    url, newer = "/api/v1/sources/shop", [{"code": "y", "title": "newer"}]
+    for content in ("id,code,title\nshort\n1,x,one\n", "id,code,title\n2,x,one\n,y,older\n"):
+        (inbox / "shop.csv").write_text(content)
+        await (ingest("shop") if "older" in content else ingest("shop", **SHOP))
+    assert (await scientist.delete(f"{url}?records=keep")).status_code == 204
+    with serving(lambda _: Reply(newer)) as server:
+        await ingest("shop", kind="api", url=server.url, primary_key="code")
+    assert await titles(scientist) == ["newer", "one", "one"]
+    replayed = await scientist.post(f"{url}/replay")
+    await run_jobs()
+    assert (await scientist.get(replayed.headers["location"])).json()["status"] == "success"
+    short, older = await found(scientist)
+    assert [short["status"], older["status"]] == ["open", "open"]
+    answer = await scientist.post(f"{URL}/{older['id']}/retry")
+    assert answer.json()["status"] == "retried"
+    assert await titles(scientist) == ["newer", "one", "one"]
 
 
 async def test_nothing_is_tried_again_while_a_run_is_in_progress(

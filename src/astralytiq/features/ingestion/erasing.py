@@ -234,8 +234,9 @@ async def store(
 ) -> None:
     table = search.table
     await session.execute(update(table).where(table.id == raw_id).values(payload=payload))
-    settled = delete(Reject).where(Reject.source == search.source, Reject.raw_id == raw_id)
-    await session.execute(settled.where(Reject.raw_position.in_(gone)))
+    row = await session.get_one(table, raw_id)
+    own = raw.rejects_of(row).where(Reject.raw_position.in_(gone)).with_only_columns(Reject.id)
+    await session.execute(delete(Reject).where(Reject.id.in_(own)))
 
 
 async def forget_values(work: Work, source: str) -> None:

@@ -134,20 +134,26 @@ async def retry_of(session: AsyncSession, name: str, rejects: Sequence[Reject]) 
     let_in = await drift.fields_let_in(session, name, spec.schema_policy, "")
     normaliser, now = normaliser_of(spec, let_in), utc_now()
     rows: dict[str, Row] = {}
-    fetched: dict[int, datetime] = {}
-    in_order = sorted(rejects, key=lambda reject: (reject.raw_id, reject.raw_position))
-    for raw_id, batch in groupby(in_order, key=lambda reject: reject.raw_id):
+    fetched: dict[str, datetime] = {}
+    in_order = sorted(rejects, key=place_of)
+    for (raw_id, run_id), batch in groupby(in_order, key=lambda one: (one.raw_id, one.run_id)):
         own = list(batch)
-        payloads = await raw.raw_behind(session, name, own[0].run_id, raw_id)
+        payloads = await raw.raw_behind(session, name, run_id, raw_id)
         if payloads is None:
-            made: Made = dict.fromkeys((reject.id for reject in own), NOT_KEPT)
-        else:
-            fetched[raw_id] = payloads.created_at
-            made = await asyncio.to_thread(again, normaliser, payloads.payload, own)
-        rows |= settle(own, made, now)
+            settle(own, dict.fromkeys((reject.id for reject in own), NOT_KEPT), now)
+            continue
+        made = await asyncio.to_thread(again, normaliser, payloads.payload, own)
+        for key, row in settle(own, made, now).items():
+            if payloads.created_at >= fetched.get(key, payloads.created_at):
+                rows[key], fetched[key] = row, payloads.created_at
     kept = await raw.unreplaced(session, name, list(rows.values()), fetched)
     await records.store_rows(session, name, kept, now)
     await indexing.enqueue(session)
+
+
+def place_of(reject: Reject) -> tuple[int, str, int]:
+    """Numbers of raw rows are those of one kind: only with the run do they name one."""
+    return reject.raw_id, reject.run_id, reject.raw_position
 
 
 def settle(rejects: Sequence[Reject], made: Made, now: datetime) -> dict[str, Row]:

@@ -145,7 +145,8 @@ async def store(replay: Replay, row: RawPayload, made: Normalised, session: Asyn
         one | times | {"run_id": run.run_id, "raw_id": row.id}
         for one in rows_of(made.records, made.size)
     ]
-    kept = await raw.unreplaced(session, run.source, rows, {row.id: row.created_at})
+    came = dict.fromkeys((one["source_id"] for one in rows), row.created_at)
+    kept = await raw.unreplaced(session, run.source, rows, came)
     done = await records.store_rows(session, run.source, kept, now)
     run.batches += 1
     run.records_processed += row.record_count
@@ -163,8 +164,7 @@ async def settle(
 ) -> None:
     """Rejects that pass now are retried ones; what fails and was no reject becomes one."""
     failing = {one.position: one for one in made.rejects}
-    query = select(Reject).filter_by(source=run.source, raw_id=row.id)
-    known = (await session.scalars(query)).all()
+    known = (await session.scalars(raw.rejects_of(row))).all()
     for reject in known:
         if reject.status is not RejectStatus.open:
             continue
