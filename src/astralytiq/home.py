@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from astralytiq import migrations
+from astralytiq.core import belonging
 from astralytiq.core.errors import AppError
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings, kept_value
@@ -87,6 +88,14 @@ async def migrate(resources: Resources) -> None:
             "make a backup, then run 'astralytiq migrate'."
         )
     await migrations.bring_up_to_date(database, settings.database)
+
+
+async def refuse_other_storage(resources: Resources) -> None:
+    """Two homes may share a server's database only if they share their storage, too."""
+    try:
+        await belonging.refuse_other_storage(resources)
+    except AppError as refusal:
+        raise HomeError(str(refusal)) from None
 
 
 def migrate_now(settings: Settings) -> bool:

@@ -49,6 +49,7 @@ def opened(settings: Settings) -> Iterator[Client]:
 
 async def migrate_and_admit(resources: Resources) -> None:
     await home.migrate(resources)
+    await home.refuse_other_storage(resources)
     first = await first_accounts.ensure_admin(resources)
     if first and first.password:
         sys.stderr.write(f"The first admin is {first.email} with {first.password} (shown once)\n")

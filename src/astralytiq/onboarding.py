@@ -40,6 +40,7 @@ class Welcome:
 async def set_up(resources: Resources, *, welcome: Welcome, demo: bool, empty: bool) -> None:
     """Migrate, and fill a home in which nobody is yet."""
     await home.migrate(resources)
+    await home.refuse_other_storage(resources)
     await refuse_demo_accounts(resources)
     # A start that was killed before it told the first password did not get to the end of this.
     is_new = not await first_accounts.any_account(resources) or first_accounts.untold(

@@ -27,6 +27,7 @@ def load_tables() -> None:
     """Make every table known to `Base.metadata`."""
     from astralytiq.core import (  # noqa: F401
         audit,
+        belonging,
         broadcast,
         idempotency,
         jobs,

@@ -23,6 +23,7 @@ async def work(settings: Settings, owner: str) -> None:
         loop.add_signal_handler(number, stop.set)
     async with opened(settings) as resources:
         await home.refuse_unmigrated(resources)
+        await home.refuse_other_storage(resources)
         memory.settle(memory.OF_WORKERS)
         await executor.run_forever(resources, owner, stop)
 
