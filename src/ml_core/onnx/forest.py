@@ -53,33 +53,38 @@ def forest_to_onnx(
     numbers are exact, so that votes, and leaves of one class, give the very label that `predict`
     gives. Otherwise the two may differ where the best classes are as good as equal.
     """
-    n_classes = classes.size
     labels = labels_of(classes)
-    ensemble = node(
+    sums = _sums(nodes, roots, _votes(shares) if hard else shares)
+    inputs = [value_info("X", FLOAT, ["rows", n_features])]
+    outputs = [
+        value_info("label", type_of(labels), ["rows"]),
+        value_info("probabilities", FLOAT, ["rows", classes.size]),
+    ]
+    constants = {"n_trees": np.array([roots.size], dtype=np.float32), "classes": labels}
+    made = graph("forest", [sums, *_answers()], inputs, outputs, constants)
+    return model(made, feature_names=feature_names)
+
+
+def _sums(nodes: NDArray[np.void], roots: NDArray[np.int32], answers: NDArray[np.float64]) -> bytes:
+    """From ``X`` the ``sums`` over trees of what their leaves answer."""
+    return node(
         "TreeEnsembleRegressor",
         ["X"],
         ["sums"],
         domain="ai.onnx.ml",
-        n_targets=n_classes,
+        n_targets=answers.shape[1],
         **tree_attributes(nodes, roots),
-        **_leaf_attributes(nodes, roots, _votes(shares) if hard else shares),
+        **_leaf_attributes(nodes, roots, answers),
     )
-    made = graph(
-        "forest",
-        [
-            ensemble,
-            node("Div", ["sums", "n_trees"], ["probabilities"]),
-            node("ArgMax", ["sums"], ["best"], axis=1, keepdims=0),
-            node("Gather", ["classes", "best"], ["label"]),
-        ],
-        [value_info("X", FLOAT, ["rows", n_features])],
-        [
-            value_info("label", type_of(labels), ["rows"]),
-            value_info("probabilities", FLOAT, ["rows", n_classes]),
-        ],
-        {"n_trees": np.array([roots.size], dtype=np.float32), "classes": labels},
-    )
-    return model(made, feature_names=feature_names)
+
+
+def _answers() -> list[bytes]:
+    """From the ``sums`` their mean over trees, and the class that has most."""
+    return [
+        node("Div", ["sums", "n_trees"], ["probabilities"]),
+        node("ArgMax", ["sums"], ["best"], axis=1, keepdims=0),
+        node("Gather", ["classes", "best"], ["label"]),
+    ]
 
 
 def float32_at_most(thresholds: NDArray[Any]) -> NDArray[np.float32]:
