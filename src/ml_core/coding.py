@@ -102,11 +102,10 @@ def _shared_out(
     cuts = np.append(ordered[0], ordered[_places(n_bins, len(ordered), weights)])
     # A value that would fill several bins lies in one, and ends it: so no more bins than asked for.
     filling = cuts[1:][cuts[1:] == cuts[:-1]]
-    begin = np.union1d(
-        np.searchsorted(ordered, cuts, side="left"),
-        np.searchsorted(ordered, filling, side="right"),
-    )
-    return begin[begin < len(ordered)]
+    begins = np.zeros(len(ordered) + 1, dtype=np.bool_)
+    begins[np.searchsorted(ordered, cuts, side="left")] = True
+    begins[np.searchsorted(ordered, filling, side="right")] = True
+    return np.flatnonzero(begins[:-1])
 
 
 def _places(

@@ -8,7 +8,7 @@ from typing import Any, Self
 from numpy.typing import ArrayLike
 
 from ml_core.command import Command, run
-from ml_core.growing import Grown
+from ml_core.growing import Grove
 from ml_core.planting import plant, prepared, seeds_of
 from ml_core.pruning import PruningPath, pruning_path
 from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
@@ -52,8 +52,8 @@ class DecisionTreeClassifier(TreeClassifier):
         By what the weight of a row is multiplied, by its label; labels that a dict does not name
         have 1. "balanced" lets every class weigh the same: n_rows / (n_classes x its rows).
     random_state : int or None
-        Seed of those draws. With all features nothing is drawn, and of equally good splits the
-        first column's wins; so the tree is the same for every seed.
+        Seed of those draws, and of the lots that decide among columns whose best splits are
+        equally good: where there is neither, the tree is the same for every seed.
 
     Attributes
     ----------
@@ -141,8 +141,8 @@ class DecisionTreeClassifier(TreeClassifier):
         """
         learnt = self._rows(X, y, sample_weight)
         grown, gathering = self._grown(learnt), Gathering(1, learnt.classes.size)
-        gathering.add(grown.nodes, grown.lines)
-        self._learn(learnt, gathering.forest(), [grown.decreases])
+        gathering.add(grown.nodes, grown.lines, grown.roots)
+        self._learn(learnt, gathering.forest(), grown.decreases)
         return self
 
     def cost_complexity_pruning_path(
@@ -183,10 +183,10 @@ class DecisionTreeClassifier(TreeClassifier):
             )
         return tree_as_text(self.tree_, names, self.classes_.tolist(), decimals)
 
-    def _grown(self, learnt: Learnt) -> Grown:
+    def _grown(self, learnt: Learnt) -> Grove:
         options: dict[str, Any] = {"max_bins": self.max_bins, "class_weight": self.class_weight}
         plan, ground = prepared(learnt.rows, learnt.classes, learnt.rules, **options)
-        return plant(plan, *ground, seeds_of(self.random_state, 1)[0]).grown
+        return plant(plan, *ground, seeds_of(self.random_state, 1)[0]).grove
 
 
 COMMAND = Command("ml_core.decision_tree", "Decision tree", DecisionTreeClassifier)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ml_core.coding import Coded
 from ml_core.criteria import Criterion, total_of
 from ml_core.draws import Draws
-from ml_core.splitting import Cut, Least, Sample, best_cut
+from ml_core.splitting import Cut, Least, Looking, Sample, best_cut
 from ml_core.trees import LEAF, NODE_OF, Nodes, Shares
 
 # More than a tree has levels or a fit has rows.
@@ -48,23 +48,25 @@ class Weighing:
     scales: NDArray[np.float64] | None
 
 
-class Grown(NamedTuple):
-    """A tree before it is one of a forest.
+class Grove(NamedTuple):
+    """A tree, or some one behind the other, before they are part of a forest.
 
-    ``nodes`` are those of `Tree`, ``lines`` its shares without those of pure leaves; ``decreases``
-    (n_features,) say by how much the splits of a feature decreased impurity times mass, and
+    ``nodes`` are those of `Tree`, ``lines`` their shares without those of pure leaves, both counted
+    from the first tree; ``roots`` (n_trees,) say where a tree begins. ``decreases`` (n_trees,
+    n_features) are by how much the splits of a feature decreased impurity times mass, and
     ``masses`` (n_nodes, n_classes) what reached the nodes, where that is kept.
     """
 
     nodes: Nodes
     lines: Shares
+    roots: NDArray[np.int32]
     decreases: NDArray[np.float64]
     masses: NDArray[np.float64] | None
 
 
 @dataclass(slots=True)
 class _Growth:
-    """The parts of a `Grown` while they grow."""
+    """The parts of a `Grove` of one tree while they grow."""
 
     feature: list[int] = field(default_factory=list)
     threshold: list[Any] = field(default_factory=list)
@@ -91,18 +93,18 @@ class _Growth:
         self.left[node] = masses.size + len(self.lines)
         self.lines.append(masses / total)
 
-    def finished(self, threshold_type: np.dtype[Any], decreases: NDArray[np.float64]) -> Grown:
+    def finished(self, threshold_type: np.dtype[Any], decreases: NDArray[np.float64]) -> Grove:
         nodes = np.empty(len(self.feature), NODE_OF[threshold_type])
         nodes["feature"], nodes["left"] = self.feature, self.left
         nodes["threshold"] = self.threshold
         masses = np.array(self.masses)
         lines = np.array(self.lines).reshape(-1, masses.shape[1])
-        return Grown(nodes, lines, decreases, masses)
+        return Grove(nodes, lines, np.zeros(1, dtype=np.int32), decreases[None], masses)
 
 
 def grow(
     data: Coded, labels: NDArray[Any], weighing: Weighing, rules: Rules, draws: Draws
-) -> Grown:
+) -> Grove:
     """Grow a tree on the rows that have a mass; ``labels`` (n_rows,) are their classes.
 
     The waiting nodes are kept on a stack of our own: a tree as deep as it has rows (one row cut off
@@ -120,9 +122,11 @@ def grow(
         node, rows, depth = waiting.pop()
         cut = None
         if not _must_stay_a_leaf(growth.masses[node], sample.counts[rows].sum(), depth, rules):
-            wanted = rules.features_per_node
-            features = _features(order, draws) if wanted < n_features else iter(order)
-            cut = best_cut(sample, rows, features, wanted, rules.criterion, least)
+            if rules.features_per_node < n_features:
+                looking = Looking(_features(order, draws), rules.features_per_node, None)
+            else:
+                looking = Looking(iter(order), n_features, draws)
+            cut = best_cut(sample, rows, looking, rules.criterion, least)
         if cut is None:
             growth.make_leaf(node)
             continue

@@ -1,14 +1,15 @@
-"""Growing one tree in C: what `growing.grow` defines, bit for bit, and much sooner."""
+"""Growing trees in C: what `growing.grow` defines, bit for bit, and much sooner."""
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import c_double, c_int32, c_int64, c_uint64, c_void_p
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.coding import Coded
-from ml_core.growing import Grown, Rules, Weighing
+from ml_core.growing import Grove, Rules, Weighing
 from ml_core.native import holding, pointer
 from ml_core.trees import NODE_OF
 
@@ -19,10 +20,10 @@ _FEW_NODES = 10_000  # copied in some 10 µs
 
 _POINTERS = (
     *("by_column", "by_row", "starts", "low", "high"),
-    *("classes", "counts", "masses", "scales"),
+    *("classes", "counts", "masses", "scales", "reached", "seeds"),
 )
 _SIZES = (
-    *("n_rows", "n_features", "n_classes"),
+    *("n_trees", "n_draws", "n_rows", "n_features", "n_classes"),
     *("max_depth", "min_samples_split", "min_samples_leaf", "features_per_node"),
 )
 _SWITCHES = ("code_bytes", "value_bytes", "entropy", "keep_masses", "mass_is_count", "unused")
@@ -33,7 +34,7 @@ class _Task(ctypes.Structure):
 
     _fields_ = (
         *((name, c_void_p) for name in _POINTERS),
-        *((name, c_uint64) for name in ("seed", "position")),
+        ("position", c_uint64),
         ("min_weight_fraction_leaf", c_double),
         *((name, c_int64) for name in _SIZES),
         *((name, c_int32) for name in _SWITCHES),
@@ -45,54 +46,70 @@ def can_grow(n_rows: int, n_classes: int) -> bool:
     return n_classes <= MOST_CLASSES and n_rows <= MOST_ROWS
 
 
+class Bootstrap(NamedTuple):
+    """Rows are drawn anew for each tree, so many; by ``reached``, as in `draws.drawn_rows`."""
+
+    n_draws: int
+    reached: NDArray[np.int64] | None
+
+
 def grow_in_c(
     kernels: ctypes.CDLL,
     data: Coded,
     classes: NDArray[np.uint16],
     weighing: Weighing,
     rules: Rules,
-    seed: int,
+    seeds: Sequence[int],
     position: int,
-) -> Grown:
-    """As `growing.grow`; raises MemoryError where there is not the memory for it."""
-    n_classes, n_features = weighing.n_classes, data.by_column.shape[0]
+    bootstrap: Bootstrap | None = None,
+) -> Grove:
+    """A tree for each seed, as `growing.grow` does; a bootstrap says what ``weighing`` repeats.
+
+    Raises
+    ------
+    MemoryError
+        Where there is not the memory for it.
+    """
+    n_draws, reached = bootstrap or Bootstrap(0, None)
     counts, masses, mass_is_count = _counts_and_masses(weighing)
-    arrays = (data.by_column, data.by_row, data.starts, data.low, data.high)
+    arrays = (data.by_column, data.by_row, data.starts, data.low, data.high, classes)
+    of_trees = (counts, masses, weighing.scales, reached, np.array(seeds, dtype=np.uint64))
     task = _Task(
-        *(_address(array) for array in (*arrays, classes, counts, masses, weighing.scales)),
-        *(seed, position, rules.min_weight_fraction_leaf),
-        *(data.by_row.shape[0], n_features, n_classes),
+        *(_address(array) for array in (*arrays, *of_trees)),
+        *(position, rules.min_weight_fraction_leaf, len(seeds), n_draws),
+        *(data.by_row.shape[0], data.by_column.shape[0], weighing.n_classes),
         *(rules.max_depth, rules.min_samples_split, rules.min_samples_leaf),
         rules.features_per_node,
         *(data.by_column.itemsize, data.low.itemsize),
         *(rules.criterion.name == "entropy", rules.keep_masses, mass_is_count),
     )
-    kernels.forest_grow.restype = c_void_p
+    kernels.forest_plant.restype = c_void_p
     sizes = (c_int64 * 2)()
-    tree = c_void_p(kernels.forest_grow(ctypes.byref(task), sizes))
-    if not tree:
+    trees = c_void_p(kernels.forest_plant(ctypes.byref(task), sizes))
+    if not trees:
         raise MemoryError("there is not enough memory to grow a tree")
     try:
-        return _taken(kernels, tree, task, sizes[0], sizes[1], NODE_OF[data.low.dtype])
+        return _taken(kernels, trees, task, sizes[0], sizes[1], NODE_OF[data.low.dtype])
     finally:
-        holding(kernels).forest_free(tree)
+        holding(kernels).forest_free(trees)
 
 
 def _taken(
     kernels: ctypes.CDLL,
-    tree: c_void_p,
+    trees: c_void_p,
     task: _Task,
     n_nodes: int,
     n_lines: int,
     node: np.dtype[np.void],
-) -> Grown:
+) -> Grove:
     nodes, lines = np.empty(n_nodes, node), np.empty((n_lines, task.n_classes))
-    decreases = np.empty(task.n_features)
+    roots = np.empty(task.n_trees, dtype=np.int32)
+    decreases = np.empty((task.n_trees, task.n_features))
     masses = np.empty((n_nodes, task.n_classes)) if task.keep_masses else None
-    results = (pointer(array) for array in (nodes, lines, decreases, masses))
+    grove = Grove(nodes, lines, roots, decreases, masses)
     take = holding(kernels) if n_nodes <= _FEW_NODES else kernels
-    take.forest_take(tree, ctypes.byref(task), *results)
-    return Grown(nodes, lines, decreases, masses)
+    take.forest_take(trees, ctypes.byref(task), *(pointer(array) for array in grove))
+    return grove
 
 
 def _counts_and_masses(

@@ -21,13 +21,20 @@ def each(
     """What ``task(*shared, item)`` gives, in order, as it comes; close it to give up on the rest.
 
     Where joblib is loaded it decides by its own configuration (``joblib.parallel_config``), so that
-    items can go to other processes or machines: only who has loaded it can have told it so. Large
+    items can go to other processes or machines: only who has loaded it can have told it so. If it
+    says threads they are our own, as it looks for results only a hundred times a second. Large
     arrays belong in ``shared`` themselves, not inside something else: so joblib can hand them over
     once for all items.
     """
     joblib: Any = sys.modules.get("joblib")
     # Before 1.3, which brought the configuration, it gave results only all at once.
     if hasattr(joblib, "parallel_config"):
+        backend, of_config = joblib.parallel.get_active_backend(prefer="threads")
+        n_jobs = of_config if n_jobs is None else n_jobs
+        on_threads = type(backend) is joblib.parallel.ThreadingBackend
+    else:
+        on_threads = True
+    if not on_threads:
         run = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
         results: Generator[Result] = run(joblib.delayed(task)(*shared, item) for item in items)
         return results

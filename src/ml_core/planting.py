@@ -1,4 +1,4 @@
-"""What all trees of a fit grow from, and growing one of them, here or in another process."""
+"""What all trees of a fit grow from, and growing some of them, here or in another process."""
 
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ml_core.coding import Coded, coded
 from ml_core.draws import Draws, drawn_rows
-from ml_core.growing import Grown, Rules, Weighing, grow
-from ml_core.growing_native import can_grow, grow_in_c
+from ml_core.growing import Grove, Rules, Weighing, grow
+from ml_core.growing_native import Bootstrap, can_grow, grow_in_c
 from ml_core.native import library
 from ml_core.prediction import leaf_lines
 from ml_core.pruning import pruned
@@ -58,9 +58,9 @@ class Ground(NamedTuple):
 
 
 class Planted(NamedTuple):
-    """A tree; the rows it did not see and the lines of shares they end at, if it was asked."""
+    """Trees; or one with the rows it did not see and the lines of shares they end at, if asked."""
 
-    grown: Grown
+    grove: Grove
     left_out: NDArray[np.intp] | None
     lines: NDArray[np.int32] | None
 
@@ -150,9 +150,29 @@ def seeds_of(random_state: int | None, n_trees: int) -> list[int]:
 
 
 def plant_some(plan: Plan, *ground_and_seeds: Any) -> list[Planted]:
-    """A tree for each seed, one after the other."""
+    """A tree for each seed: all in one call of C, or one after the other.
+
+    A function of its arguments alone (plan, the arrays of the ground, seeds).
+    """
     *arrays, seeds = ground_and_seeds
-    return [plant(plan, *arrays, seed) for seed in seeds]
+    ground, kernels = Ground(*arrays), library()
+    if kernels is None or not _is_for_c(ground) or _asks_for_each(plan):
+        return [plant(plan, *arrays, seed) for seed in seeds]
+    if plan.n_draws:
+        bootstrap = Bootstrap(plan.n_draws, ground.reached)
+        weighing = Weighing(plan.classes.size, None, None, plan.scales)
+    else:
+        bootstrap, weighing = None, _of_all_rows(plan, ground)
+    labels, position = ground.labels, plan.n_draws
+    grove = grow_in_c(
+        kernels, _codes(ground), labels, weighing, plan.rules, seeds, position, bootstrap
+    )
+    return [Planted(grove, None, None)]
+
+
+def _asks_for_each(plan: Plan) -> bool:
+    """Whether something is done for each tree before or after it grows."""
+    return plan.oob or plan.scales_of_subsample or plan.rules.ccp_alpha > 0.0
 
 
 def plant(plan: Plan, *ground_and_seed: Any) -> Planted:
@@ -160,43 +180,48 @@ def plant(plan: Plan, *ground_and_seed: Any) -> Planted:
     *arrays, seed = ground_and_seed
     ground = Ground(*arrays)
     weighing, drawn = _weighing(plan, ground, seed)
-    grown = _grow(plan.rules, Coded(*ground[:5]), ground.labels, weighing, seed, plan.n_draws)
+    grove = _grow(plan, ground, weighing, seed)
     if plan.rules.ccp_alpha > 0.0:
-        grown = pruned(grown, plan.rules.criterion, plan.rules.ccp_alpha)
+        grove = pruned(grove, plan.rules.criterion, plan.rules.ccp_alpha)
     if not plan.rules.keep_masses:
-        grown = grown._replace(masses=None)
+        grove = grove._replace(masses=None)
     if not plan.oob or drawn is None or ground.X is None:
-        return Planted(grown, None, None)
+        return Planted(grove, None, None)
     left_out = np.flatnonzero(drawn == 0)
-    lines = leaf_lines(grown.nodes, np.zeros(1, dtype=np.int32), ground.X[left_out])
-    return Planted(grown, left_out, lines[:, 0])
+    lines = leaf_lines(grove.nodes, grove.roots, ground.X[left_out])
+    return Planted(grove, left_out, lines[:, 0])
 
 
 def _weighing(plan: Plan, ground: Ground, seed: int) -> tuple[Weighing, NDArray[np.int32] | None]:
     """What the rows weigh in a tree, and as often as each was drawn if there is a bootstrap."""
-    n_classes = plan.classes.size
     if not plan.n_draws:
-        if plan.are_whole:
-            return Weighing(n_classes, ground.weights, None, plan.scales), None
-        return Weighing(n_classes, None, ground.weights, plan.scales), None
+        return _of_all_rows(plan, ground), None
+    n_classes, scales = plan.classes.size, plan.scales
     drawn = drawn_rows(seed, plan.n_draws, ground.labels.size, ground.reached)
-    scales = plan.scales
     if plan.scales_of_subsample:
         scales = class_scales("balanced", plan.classes, class_sums(ground.labels, drawn, n_classes))
     return Weighing(n_classes, drawn, None, scales), drawn
 
 
-def _grow(
-    rules: Rules,
-    data: Coded,
-    labels: NDArray[Any],
-    weighing: Weighing,
-    seed: int,
-    position: int,
-) -> Grown:
-    kernels = library()
+def _of_all_rows(plan: Plan, ground: Ground) -> Weighing:
+    if plan.are_whole:
+        return Weighing(plan.classes.size, ground.weights, None, plan.scales)
+    return Weighing(plan.classes.size, None, ground.weights, plan.scales)
+
+
+def _grow(plan: Plan, ground: Ground, weighing: Weighing, seed: int) -> Grove:
+    kernels, rules = library(), plan.rules
     if rules.ccp_alpha > 0.0:
         rules = replace(rules, keep_masses=True)
-    if kernels is None or labels.dtype != np.uint16:
-        return grow(data, labels, weighing, rules, Draws(seed, position))
-    return grow_in_c(kernels, data, labels, weighing, rules, seed, position)
+    data, labels = _codes(ground), ground.labels
+    if kernels is None or not _is_for_c(ground):
+        return grow(data, labels, weighing, rules, Draws(seed, plan.n_draws))
+    return grow_in_c(kernels, data, labels, weighing, rules, [seed], plan.n_draws)
+
+
+def _codes(ground: Ground) -> Coded:
+    return Coded(*ground[:5])
+
+
+def _is_for_c(ground: Ground) -> bool:
+    return ground.labels.dtype == np.uint16

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.criteria import Criterion, total_of
-from ml_core.growing import Grown
+from ml_core.growing import Grove
 from ml_core.trees import LEAF, Nodes
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ class _Cut(NamedTuple):
     risk: float
 
 
-def pruned(grown: Grown, criterion: Criterion, alpha: float) -> Grown:
+def pruned(grown: Grove, criterion: Criterion, alpha: float) -> Grove:
     """The tree without the branches that earn no more than ``alpha``; its masses must be kept.
 
     Costs O(n_nodes) for each branch that goes.
@@ -110,8 +110,8 @@ def _branch(left: NDArray[np.int32], root: int, inner: NDArray[np.bool_]) -> lis
 
 
 def _reachable(
-    grown: Grown, masses: Floats, feature: NDArray[np.int32], criterion: Criterion
-) -> Grown:
+    grown: Grove, masses: Floats, feature: NDArray[np.int32], criterion: Criterion
+) -> Grove:
     """The nodes that are still under the root where ``feature`` says what is a leaf now."""
     left = grown.nodes["left"]
     kept = np.zeros(feature.size, dtype=np.bool_)
@@ -125,8 +125,8 @@ def _reachable(
     nodes["left"][inner] = place[left[kept][inner]]
     nodes["feature"][~inner], nodes["threshold"][~inner] = LEAF, 0.0
     nodes["left"][~inner], lines = _leaves(masses[~inner])
-    decreases = _decreases(nodes, masses, criterion, grown.decreases.size)
-    return Grown(nodes, lines, decreases, masses)
+    decreases = _decreases(nodes, masses, criterion, grown.decreases.shape[1])
+    return Grove(nodes, lines, grown.roots, decreases[None], masses)
 
 
 def _leaves(masses: Floats) -> tuple[NDArray[np.intp], Floats]:

@@ -159,16 +159,19 @@ class RandomForestClassifier(TreeClassifier):
         learnt = self._rows(X, y, sample_weight)
         shape = (len(learnt.rows.X), learnt.classes.size)
         votes = np.zeros(shape) if self.oob_score else None
-        gathering, decreases = Gathering(int(self.n_estimators), shape[1]), []
+        n_trees, done, decreases = int(self.n_estimators), 0, []
+        gathering = Gathering(n_trees, shape[1])
         with closing(self._planted(learnt)) as growing:
-            for one in growing:
+            for some in growing:
                 if votes is not None:
-                    _add_votes(votes, one, hard=self._votes_are_hard())
-                gathering.add(one.grown.nodes, one.grown.lines)
-                decreases.append(one.grown.decreases)
-                if progress is not None:
-                    progress(len(decreases), int(self.n_estimators))
-        self._learn(learnt, gathering.forest(), decreases)
+                    _add_votes(votes, some, hard=self._votes_are_hard())
+                gathering.add(some.grove.nodes, some.grove.lines, some.grove.roots)
+                decreases.append(some.grove.decreases)
+                for _ in some.grove.roots:
+                    done += 1
+                    if progress is not None:
+                        progress(done, n_trees)
+        self._learn(learnt, gathering.forest(), np.concatenate(decreases))
         self.__dict__.pop("oob_score_", None)
         if votes is not None:
             self._learn_oob_score(votes, learnt.rows)
@@ -188,8 +191,8 @@ class RandomForestClassifier(TreeClassifier):
         seeds = seeds_of(self.random_state, int(self.n_estimators))
         turns = in_turns(seeds, len(learnt.rows.X), n_workers(self.n_jobs))
         with closing(each(plant_some, turns, self.n_jobs, (plan, *ground))) as planting:
-            for some in planting:
-                yield from some
+            for turn in planting:
+                yield from turn
 
     def _learn_oob_score(self, votes: NDArray[np.float64], rows: Rows) -> None:
         judged = votes.any(axis=1)
@@ -249,7 +252,7 @@ class RandomForestClassifier(TreeClassifier):
 def _add_votes(votes: NDArray[np.float64], one: Planted, *, hard: bool) -> None:
     """What a tree says of the rows that it did not see."""
     assert one.lines is not None
-    answers = np.concatenate([np.eye(votes.shape[1]), one.grown.lines])
+    answers = np.concatenate([np.eye(votes.shape[1]), one.grove.lines])
     if hard:
         answers = np.eye(votes.shape[1])[answers.argmax(axis=1)]
     votes[one.left_out] += answers[one.lines]

@@ -1,12 +1,14 @@
 """The best cut of one node: between any two neighbouring bins that its rows lie in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_core.criteria import Criterion, total_of
+from ml_core.draws import Draws
 
 Rows = NDArray[np.intp]
 
@@ -49,6 +51,17 @@ class Least(NamedTuple):
     mass: float
 
 
+class Looking(NamedTuple):
+    """Which features a node looks at: ``wanted`` of them, and more until one varies in the node.
+
+    Where they do not come in a drawn order, ``lots`` decide among equal cuts.
+    """
+
+    features: Iterator[int]
+    wanted: int
+    lots: Draws | None
+
+
 class _Bins(NamedTuple):
     """A node's rows by the k bins of a feature that they lie in, in order."""
 
@@ -57,31 +70,47 @@ class _Bins(NamedTuple):
     counts: NDArray[np.int64]  # (k,)
 
 
+@dataclass(slots=True)
+class _Best:
+    """The best cut so far, and how many features have one that is as good."""
+
+    cut: Cut | None = None
+    n_equal: int = 0
+
+    def offer(self, cut: Cut, lots: Draws | None) -> None:
+        if self.cut is None or cut.score > self.cut.score:
+            self.cut, self.n_equal = cut, 1
+        elif cut.score == self.cut.score and lots is not None:
+            self.n_equal += 1
+            if lots.below(self.n_equal) == 0:
+                self.cut = cut
+
+
 def best_cut(
     sample: Sample,
     rows: Rows,
-    features: Iterable[int],
-    wanted: int,
+    looking: Looking,
     criterion: Criterion,
     least: Least,
 ) -> Cut | None:
     """The cut of the highest score, or None if none leaves enough on both sides.
 
-    Looks at ``wanted`` features and goes on until one of them varies in the node, taking no more
-    from ``features`` than it looks at. Of equal cuts the one whose feature comes first wins, then
-    the lowest. Costs O(m log m + k C) for a feature, m rows in k bins and C classes.
+    Takes no more features than it looks at. Of equal cuts of one feature the lowest is taken. Of
+    those of several features, each is as likely: as the order of features was drawn, the first of
+    them wins; otherwise the k-th takes the place of the one before with chance 1/k. Costs
+    O(m log m + k C) for a feature, m rows in k bins and C classes.
     """
-    best, varied = None, False
-    for looked, feature in enumerate(features, start=1):
+    best, varied = _Best(), False
+    for looked, feature in enumerate(looking.features, start=1):
         bins = _bins(sample, rows, feature)
         if bins.codes.size > 1:
             varied = True
             cut = _best_of(bins, sample.scales, feature, criterion, least)
-            if cut is not None and (best is None or cut.score > best.score):
-                best = cut
-        if looked >= wanted and varied:
+            if cut is not None:
+                best.offer(cut, looking.lots)
+        if looked >= looking.wanted and varied:
             break
-    return best
+    return best.cut
 
 
 def _bins(sample: Sample, rows: Rows, feature: int) -> _Bins:

@@ -1,7 +1,7 @@
 """What the decision tree and the random forest share: both are forests, one of a single tree."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -182,10 +182,10 @@ class TreeClassifier(Classifier):
         check_class_weight(self.class_weight, of_subsample=self._has_subsamples())
         features_per_node(self.max_features, 1)
 
-    def _learn(self, learnt: Learnt, forest: Forest, decreases: list[NDArray[np.float64]]) -> None:
+    def _learn(self, learnt: Learnt, forest: Forest, decreases: NDArray[np.float64]) -> None:
         """Take over what `fit` found, all at once: a fit that fails leaves the old model whole.
 
-        ``decreases`` are those of each tree, as in `Grown`.
+        ``decreases`` are those of each tree, as in `Grove`.
         """
         importances = mean_importances(decreases)
         self._forest = forest
@@ -226,9 +226,9 @@ class TreeClassifier(Classifier):
         return False
 
 
-def mean_importances(decreases: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+def mean_importances(decreases: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean over trees of each one's shares of the decrease: every tree has the same say."""
-    total = np.zeros(decreases[0].size)
+    total = np.zeros(decreases.shape[1])
     for of_tree in decreases:
         total += _shares(of_tree)
     return _shares(total)
@@ -236,7 +236,7 @@ def mean_importances(decreases: Sequence[NDArray[np.float64]]) -> NDArray[np.flo
 
 def _shares(parts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Scaled to sum 1; all 0 where there is nothing, as in a tree without a split."""
-    total = math.fsum(parts)
+    total = math.fsum(parts.tolist())
     return parts / total if total > 0 else np.zeros(parts.size)
 
 

@@ -112,7 +112,7 @@ class Forest:
         n_classes = trees[0].shares.shape[1]
         gathering = Gathering(len(trees), n_classes)
         for tree in trees:
-            gathering.add(tree.nodes, tree.shares[n_classes:])
+            gathering.add(tree.nodes, tree.shares[n_classes:], np.zeros(1, dtype=np.int32))
         return gathering.forest()
 
     def trees(self) -> tuple[Tree, ...]:
@@ -204,15 +204,17 @@ class Forest:
 
 
 class Gathering:
-    """The forest of trees that come one by one, each of which memory holds only once."""
+    """The forest of trees that come some at a time, each of which memory holds only once."""
 
     def __init__(self, n_trees: int, n_classes: int) -> None:
         self._n_classes = n_classes
-        self._roots: list[int] = []
+        self._roots: list[NDArray[np.int32]] = []
         self._nodes, self._lines = _Row(n_trees), _Row(n_trees)
 
-    def add(self, nodes: Nodes, lines: Shares) -> None:
-        """Put a tree behind the others; ``lines`` are its shares without those of pure leaves.
+    def add(self, nodes: Nodes, lines: Shares, roots: NDArray[np.int32]) -> None:
+        """Put trees behind the others; ``lines`` are their shares without those of pure leaves.
+
+        Children, lines and roots are counted from the first of these trees.
 
         Raises
         ------
@@ -226,12 +228,12 @@ class Gathering:
             )
         _move(self._nodes.add(nodes), start, first_line, self._n_classes)
         self._lines.add(lines)
-        self._roots.append(start)
+        self._roots.append(roots + np.int32(start))
 
     def forest(self) -> Forest:
         """All trees so far; takes them over, so nothing can be added any more."""
         shares = np.concatenate([np.eye(self._n_classes), self._lines.whole()])
-        return Forest(self._nodes.whole(), shares, np.array(self._roots, dtype=np.int32))
+        return Forest(self._nodes.whole(), shares, np.concatenate(self._roots))
 
 
 class _Row:
@@ -269,6 +271,5 @@ class _Row:
 def _move(nodes: Nodes, by: int, by_line: int, n_classes: int) -> None:
     """Let children and lines be counted from elsewhere; the lines of pure leaves stay."""
     left = nodes["left"]
-    inner = nodes["feature"] != LEAF
-    left[inner] += by
-    left[~inner & (left >= n_classes)] += by_line
+    of_leaf = np.where(left >= n_classes, np.int32(by_line), np.int32(0))
+    left += np.where(nodes["feature"] != LEAF, np.int32(by), of_leaf)

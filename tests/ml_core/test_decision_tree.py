@@ -13,18 +13,24 @@ from tests.ml_core.data import clouds, counts_of_nodes, same_tree
 
 def test_a_full_tree_remembers_its_rows() -> None:
     x, y = clouds(150, 4)
-    assert DecisionTreeClassifier().fit(x, y).score(x, y) == 1.0
+    assert DecisionTreeClassifier(random_state=0).fit(x, y).score(x, y) == 1.0
 
 
 def test_max_depth_limits_the_depth() -> None:
     x, y = clouds(150, 4)
     for depth in (1, 2, 4):
-        assert DecisionTreeClassifier(max_depth=depth).fit(x, y).tree_.depth == depth
+        assert (
+            DecisionTreeClassifier(random_state=0, max_depth=depth).fit(x, y).tree_.depth == depth
+        )
 
 
 def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
     x, y = clouds(150, 4)
-    tree = DecisionTreeClassifier(min_samples_leaf=7, min_samples_split=30).fit(x, y).tree_
+    tree = (
+        DecisionTreeClassifier(random_state=0, min_samples_leaf=7, min_samples_split=30)
+        .fit(x, y)
+        .tree_
+    )
     rows = counts_of_nodes(tree, x, y).sum(axis=1)
     assert rows.min() >= 7
     assert rows[tree.feature >= 0].min() >= 30
@@ -32,7 +38,7 @@ def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
 
 def test_leaves_answer_with_the_shares_of_the_rows_that_reach_them() -> None:
     x, y = clouds(150, 4)
-    tree = DecisionTreeClassifier(max_depth=4).fit(x, y).tree_
+    tree = DecisionTreeClassifier(random_state=0, max_depth=4).fit(x, y).tree_
     inner = tree.feature >= 0
     counts = counts_of_nodes(tree, x, y)[~inner]
     assert np.array_equal(
@@ -44,7 +50,7 @@ def test_leaves_answer_with_the_shares_of_the_rows_that_reach_them() -> None:
 def test_a_weight_is_the_row_repeated() -> None:
     x, y = clouds(80, 3)
     weight = np.random.default_rng(0).integers(0, 4, size=80)
-    limits: dict[str, Any] = {"min_samples_leaf": 3, "min_samples_split": 9}
+    limits: dict[str, Any] = {"min_samples_leaf": 3, "min_samples_split": 9, "random_state": 0}
     weighted = DecisionTreeClassifier(**limits).fit(x, y, sample_weight=weight).tree_
     repeated = (
         DecisionTreeClassifier(**limits).fit(x.repeat(weight, axis=0), y.repeat(weight)).tree_
@@ -71,7 +77,7 @@ def test_one_row_is_enough() -> None:
 
 
 def test_constant_columns_give_one_leaf_with_the_shares_of_the_classes() -> None:
-    model = DecisionTreeClassifier().fit(np.ones((4, 2)), [0, 1, 1, 1])
+    model = DecisionTreeClassifier(random_state=0).fit(np.ones((4, 2)), [0, 1, 1, 1])
     assert model.tree_.n_nodes == 1
     assert model.predict_proba([[1.0, 1.0]]).tolist() == [[0.25, 0.75]]
 
@@ -99,7 +105,7 @@ def test_the_draw_does_not_go_on_past_a_column_that_varies() -> None:
 def test_a_tree_deeper_than_the_recursion_limit_is_grown() -> None:
     n_rows = sys.getrecursionlimit() + 200
     x, y = np.arange(float(n_rows))[:, None], np.arange(n_rows) % 2
-    model = DecisionTreeClassifier().fit(x, y)
+    model = DecisionTreeClassifier(random_state=0).fit(x, y)
     assert model.tree_.depth > sys.getrecursionlimit()
     assert model.score(x, y) == 1.0
 
@@ -107,9 +113,9 @@ def test_a_tree_deeper_than_the_recursion_limit_is_grown() -> None:
 def test_importances_sum_to_one_and_find_the_feature_that_matters() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(300, 4))
-    importances = DecisionTreeClassifier().fit(x, x[:, 2] > 0).feature_importances_
+    importances = DecisionTreeClassifier(random_state=0).fit(x, x[:, 2] > 0).feature_importances_
     assert importances.tolist() == [0.0, 0.0, 1.0, 0.0]
-    assert DecisionTreeClassifier().fit(
+    assert DecisionTreeClassifier(random_state=0).fit(
         x, rng.integers(2, size=300)
     ).feature_importances_.sum() == (pytest.approx(1.0))
 
@@ -119,7 +125,7 @@ def test_importances_sum_to_one_and_find_the_feature_that_matters() -> None:
     [("sqrt", 3), ("log2", 3), (4, 4), (99, 10), (0.25, 2), (0.01, 1), (1.0, 10), (None, 10)],
 )
 def test_max_features_means_so_many_columns(max_features: MaxFeatures, expected: int) -> None:
-    model = DecisionTreeClassifier(max_features=max_features)
+    model = DecisionTreeClassifier(random_state=0, max_features=max_features)
     assert model._rules(n_features=10).features_per_node == expected
 
 
@@ -152,7 +158,7 @@ def test_max_features_means_so_many_columns(max_features: MaxFeatures, expected:
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
-    model = DecisionTreeClassifier().set_params(**{name: value})
+    model = DecisionTreeClassifier(random_state=0).set_params(**{name: value})
     with pytest.raises(ValueError, match=f"^{name} must be"):
         model.fit([[1.0], [2.0]], [0, 1])
 
@@ -185,13 +191,13 @@ def test_the_text_names_columns_and_labels() -> None:
 def test_a_tree_deeper_than_the_recursion_limit_is_written() -> None:
     n_rows = sys.getrecursionlimit() + 200
     x, y = np.arange(float(n_rows))[:, None], np.arange(n_rows) % 2
-    model = DecisionTreeClassifier().fit(x, y)
+    model = DecisionTreeClassifier(random_state=0).fit(x, y)
     assert model.export_text().count("class: ") == model.tree_.n_leaves
 
 
 def test_shuffling_a_feature_that_matters_costs_accuracy() -> None:
     x = np.random.default_rng(3).normal(size=(300, 3))
-    model = DecisionTreeClassifier().fit(x, x[:, 1] > 0)
+    model = DecisionTreeClassifier(random_state=0).fit(x, x[:, 1] > 0)
     before = x.copy()
     lost = model.permutation_importances(x, x[:, 1] > 0, n_repeats=4, random_state=0)
     assert lost.shape == (3, 4)

@@ -55,7 +55,8 @@ def weights_of(kind: str, n_rows: int, rng: np.random.Generator) -> Any:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     sizes = [1, 2, 3, 9, 10, 11, 12, 25, 64, 130, 300, 509, 511, 600]
-    n_rows, n_features = draw(st.sampled_from(sizes)), draw(st.integers(1, 7))
+    n_rows = draw(st.sampled_from(sizes))
+    n_features = draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 17]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     x = rng.normal(size=(n_rows, n_features)).astype(draw(st.sampled_from(["f4", "f8"])))
     decimals = draw(st.sampled_from([None, 0, 1]))
@@ -69,7 +70,7 @@ def cases(draw: st.DrawFn) -> Case:
         "min_samples_split": draw(st.sampled_from([2, 2, 9])),
         "min_samples_leaf": draw(st.sampled_from([1, 1, 2, 7])),
         "min_weight_fraction_leaf": draw(st.sampled_from([0.0, 0.0, 0.03])),
-        "max_features": draw(st.sampled_from([1, "sqrt", None])),
+        "max_features": draw(st.sampled_from([1, "sqrt", 0.5, None])),
         "class_weight": draw(st.sampled_from([None, None, "balanced", "balanced_subsample"])),
         "ccp_alpha": draw(st.sampled_from([0.0, 0.0, 0.01])),
         "bootstrap": draw(st.booleans()) and kind != "heavy",
@@ -103,6 +104,24 @@ def test_codes_around_16_bits_change_no_bit(n_rows: int) -> None:
     assert_all_agree((params, x, y, None))
 
 
+@pytest.mark.parametrize("n_counted", [32_766, 32_767, 32_768])
+@pytest.mark.parametrize("n_classes", [2, 64, 65])
+def test_features_side_by_side_change_no_bit(n_counted: int, n_classes: int) -> None:
+    # Few values, so that features are tallied together, up to as many rows as 32 bits can square.
+    rng = np.random.default_rng(n_classes)
+    x, y = rng.integers(9, size=(300, 19)).astype(float), rng.integers(n_classes, size=300)
+    weights = np.full(300, 109)
+    weights[0] += n_counted - weights.sum()
+    for max_features in (8, 4, None):
+        params = {"bootstrap": False, "max_features": max_features, "random_state": 2}
+        assert_all_agree(({**params, "max_depth": 3, "min_samples_leaf": 200}, x, y, weights))
+
+
+def test_rows_drawn_more_often_than_a_word_counts_change_no_bit() -> None:
+    x, y = clouds(5, 3)
+    assert_all_agree(({"random_state": 0}, x, y, np.array([200_000, 9, 100_000, 0, 7])))
+
+
 def test_columns_too_many_for_blocks_change_no_bit() -> None:
     x, y = clouds(80, 9000)
     assert_all_agree(({"random_state": 0}, x, y, None))
@@ -122,7 +141,7 @@ def test_more_classes_than_16_bits_are_left_to_the_reference(
     assert not growing_native_module.can_grow(10, 65_536)
     assert not growing_native_module.can_grow(2**32, 2)
     x, y = clouds(60, 3)
-    in_c = dumps(DecisionTreeClassifier().fit(x, y))
+    in_c = dumps(DecisionTreeClassifier(random_state=0).fit(x, y))
     monkeypatch.setattr(growing_native_module, "MOST_CLASSES", 2)
     grown: list[int] = []
 
@@ -131,7 +150,7 @@ def test_more_classes_than_16_bits_are_left_to_the_reference(
         return grow(*args)
 
     monkeypatch.setattr(planting_module, "grow", counted)
-    assert dumps(DecisionTreeClassifier().fit(x, y)) == in_c
+    assert dumps(DecisionTreeClassifier(random_state=0).fit(x, y)) == in_c
     assert grown == [1]
 
 
@@ -139,13 +158,13 @@ def test_too_little_memory_is_an_error_and_no_crash() -> None:
     class Empty:
         """Stands for kernels that could not get any memory."""
 
-        forest_grow = staticmethod(lambda *_: None)
+        forest_plant = staticmethod(lambda *_: None)
 
     x, y = clouds(30, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planting_module, "library", Empty)
         with pytest.raises(MemoryError, match="not enough memory to grow a tree"):
-            DecisionTreeClassifier().fit(x, y)
+            DecisionTreeClassifier(random_state=0).fit(x, y)
 
 
 def test_subnormal_scales_and_wide_ranges_change_no_bit() -> None:

@@ -30,7 +30,7 @@ def risks(counts: Any, criterion: str) -> Any:
 @pytest.mark.parametrize("criterion", ["gini", "entropy"])
 def test_no_other_pruning_costs_less_and_of_equal_ones_it_is_the_smallest(criterion: str) -> None:
     x, y = clouds(60, 3, seed=4)
-    limits: dict[str, Any] = {"criterion": criterion, "max_depth": 4}
+    limits: dict[str, Any] = {"criterion": criterion, "max_depth": 4, "random_state": 0}
     whole = DecisionTreeClassifier(**limits).fit(x, y).tree_
     options = list(every_pruning(whole, risks(counts_of_nodes(whole, x, y), criterion)))
     assert len(options) > 20
@@ -65,7 +65,7 @@ def test_the_path_and_the_trees_on_it_are_scikit_learns(criterion: str) -> None:
 
 def test_a_path_leads_from_the_whole_tree_to_its_root() -> None:
     x, y = clouds(150, 4)
-    model = DecisionTreeClassifier()
+    model = DecisionTreeClassifier(random_state=0)
     path = model.cost_complexity_pruning_path(x, y)
     assert (path.ccp_alphas[0], path.impurities[0]) == (0.0, 0.0)
     assert (np.diff(path.ccp_alphas) >= 0).all()
@@ -78,8 +78,8 @@ def test_a_path_leads_from_the_whole_tree_to_its_root() -> None:
 
 def test_a_pruned_tree_is_whole() -> None:
     x, y = clouds(200, 4)
-    full = DecisionTreeClassifier().fit(x, y).tree_
-    model = DecisionTreeClassifier(ccp_alpha=0.01).fit(x, y)
+    full = DecisionTreeClassifier(random_state=0).fit(x, y).tree_
+    model = DecisionTreeClassifier(random_state=0, ccp_alpha=0.01).fit(x, y)
     assert 1 < model.tree_.n_nodes < full.n_nodes
     model._forest.check(4)
     leaves = model.tree_.feature < 0
@@ -89,16 +89,16 @@ def test_a_pruned_tree_is_whole() -> None:
 
 def test_nothing_is_pruned_at_0_and_nothing_can_be_of_a_leaf() -> None:
     x, y = clouds(60, 3)
-    assert DecisionTreeClassifier(ccp_alpha=0.0).fit(x, y).score(x, y) == 1.0
+    assert DecisionTreeClassifier(random_state=0, ccp_alpha=0.0).fit(x, y).score(x, y) == 1.0
     assert DecisionTreeClassifier(ccp_alpha=1.0).fit([[1.0]], [0]).tree_.n_nodes == 1
-    path = DecisionTreeClassifier().cost_complexity_pruning_path([[1.0]], [0])
+    path = DecisionTreeClassifier(random_state=0).cost_complexity_pruning_path([[1.0]], [0])
     assert (path.ccp_alphas.tolist(), path.impurities.tolist()) == ([0.0], [0.0])
 
 
 def test_a_deep_tree_is_pruned() -> None:
     n_rows = 1500
     x, y = np.arange(float(n_rows))[:, None], np.arange(n_rows) % 2
-    model = DecisionTreeClassifier(ccp_alpha=0.4).fit(x, y)
+    model = DecisionTreeClassifier(random_state=0, ccp_alpha=0.4).fit(x, y)
     assert model.tree_.n_nodes == 1
 
 

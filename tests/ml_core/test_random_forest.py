@@ -1,15 +1,16 @@
 """The random forest: chance, votes, out-of-bag score, progress."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, planting
+from ml_core import DecisionTreeClassifier, RandomForestClassifier, dumps, parallel, random_forest
 from ml_core.draws import drawn_rows
 from ml_core.parallel import n_workers
-from ml_core.planting import Planted, plant, seeds_of
+from ml_core.planting import Planted, plant_some, seeds_of
 from ml_core.trees import Forest
 from tests.ml_core.data import clouds
 
@@ -66,9 +67,11 @@ def test_rows_are_answered_alike_alone_and_together() -> None:
 
 
 def test_without_chance_every_tree_is_the_decision_tree() -> None:
-    x, y = clouds(120, 5)
-    tree = DecisionTreeClassifier().fit(x, y).tree_
-    forest = RandomForestClassifier(3, bootstrap=False, max_features=None).fit(x, y)
+    # Few cuts of many rows, so that no two are equally good: lots would be drawn for those.
+    x, y = clouds(600, 5)
+    limits: dict[str, Any] = {"max_depth": 3, "min_samples_leaf": 20, "max_bins": None}
+    tree = DecisionTreeClassifier(**limits).fit(x, y).tree_
+    forest = RandomForestClassifier(3, bootstrap=False, max_features=None, **limits).fit(x, y)
     for same in forest.trees_:
         assert np.array_equal(tree.feature, same.feature)
         assert np.array_equal(tree.threshold, same.threshold)
@@ -157,6 +160,31 @@ def test_a_forest_is_the_same_however_it_was_grown(
     assert dumps(model.set_params(n_jobs=None)) == dumps(alone)
 
 
+def test_a_joblib_that_was_told_nothing_leaves_trees_to_our_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    joblib: Any = pytest.importorskip("joblib")
+    monkeypatch.setattr(joblib, "Parallel", None)
+    x, y = clouds(80, 4)
+    one, two = (RandomForestClassifier(8, n_jobs=n, random_state=0).fit(x, y) for n in (1, 2))
+    assert np.array_equal(one.predict_proba(x), two.predict_proba(x))
+    with joblib.parallel_config("threading", n_jobs=3):
+        assert _threads_of_a_fit(monkeypatch) == [3]
+    assert _threads_of_a_fit(monkeypatch, n_jobs=2) == [2]
+
+
+def _threads_of_a_fit(monkeypatch: pytest.MonkeyPatch, **params: Any) -> list[int]:
+    asked: list[int] = []
+
+    def pool(workers: int) -> ThreadPoolExecutor:
+        asked.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", pool)
+    RandomForestClassifier(24, random_state=0, **params).fit(*clouds(80, 4))
+    return asked
+
+
 def test_a_forest_grown_by_other_processes_is_the_same() -> None:
     joblib: Any = pytest.importorskip("joblib")
     x, y = clouds(80, 4)
@@ -171,17 +199,17 @@ def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) ->
         raise CancelledError
 
     monkeypatch.delitem(sys.modules, "joblib", raising=False)
-    grown: list[Planted] = []
+    grown: list[int] = []
 
-    def counted(*args: Any) -> Planted:
-        grown.append(plant(*args))
-        return grown[-1]
+    def counted(*args: Any) -> list[Planted]:
+        grown.append(len(args[-1]))
+        return plant_some(*args)
 
-    monkeypatch.setattr(planting, "plant", counted)
+    monkeypatch.setattr(random_forest, "plant_some", counted)
     x, y = clouds(60, 4)
     with pytest.raises(CancelledError):
         RandomForestClassifier(400, n_jobs=2, random_state=0).fit(x, y, progress=cancel)
-    assert 0 < len(grown) < 400
+    assert 0 < sum(grown) < 400
 
 
 def test_n_jobs_below_0_leave_processors_free(monkeypatch: pytest.MonkeyPatch) -> None:

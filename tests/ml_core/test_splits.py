@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from ml_core import DecisionTreeClassifier, RandomForestClassifier, Tree
 from ml_core.criteria import CRITERIA, log2
 from ml_core.growing import midpoint
-from tests.ml_core.data import Matrix, clouds, counts_of_nodes
+from tests.ml_core.data import Matrix, clouds, counts_of_nodes, same_tree
 
 Rows = NDArray[np.intp]
 
@@ -57,7 +58,9 @@ def rows_of_inner_nodes(tree: Tree, x: Matrix) -> Iterator[tuple[int, Rows]]:
 def test_a_split_is_the_brute_force_optimum(criterion: str, min_leaf: int, rounded: bool) -> None:
     x, y = clouds(60, 4)
     x = x.round() if rounded else x
-    model = DecisionTreeClassifier(criterion=criterion, min_samples_leaf=min_leaf).fit(x, y)
+    model = DecisionTreeClassifier(
+        random_state=0, criterion=criterion, min_samples_leaf=min_leaf
+    ).fit(x, y)
     nodes = list(rows_of_inner_nodes(model.tree_, x))
     assert len(nodes) > 5
     for node, rows in nodes:
@@ -94,7 +97,7 @@ def test_a_monotone_transform_of_the_columns_keeps_the_structure(transform: np.u
     x, y = clouds(200, 5)
     # No bootstrap: only values that a tree has seen must keep to their side of a midpoint.
     forest = RandomForestClassifier(10, bootstrap=False, random_state=3)
-    for model in (DecisionTreeClassifier(), forest):
+    for model in (DecisionTreeClassifier(random_state=0), forest):
         before = model.fit(x, y)._forest
         answers = model.predict_proba(x)
         after = model.fit(transform(x), y)._forest
@@ -108,8 +111,10 @@ def test_a_permutation_of_the_columns_only_renames_the_features() -> None:
     # Few splits of many rows, so that no two splits are equally good and the order decides nothing.
     x, y = clouds(600, 6)
     order = np.array([3, 0, 5, 1, 4, 2])
-    before = DecisionTreeClassifier(max_depth=3, min_samples_leaf=20).fit(x, y)
-    after = DecisionTreeClassifier(max_depth=3, min_samples_leaf=20).fit(x[:, order], y)
+    before = DecisionTreeClassifier(random_state=0, max_depth=3, min_samples_leaf=20).fit(x, y)
+    after = DecisionTreeClassifier(random_state=0, max_depth=3, min_samples_leaf=20).fit(
+        x[:, order], y
+    )
     inner = before.tree_.feature >= 0
     renamed = order[after.tree_.feature[inner]]
     assert np.array_equal(before.tree_.feature[inner], renamed)
@@ -117,15 +122,41 @@ def test_a_permutation_of_the_columns_only_renames_the_features() -> None:
     assert np.array_equal(before.predict_proba(x), after.predict_proba(x[:, order]))
 
 
-def test_of_equally_good_splits_the_first_column_and_lowest_threshold_wins() -> None:
+@pytest.mark.parametrize("max_features", [None, 2])
+def test_of_equally_good_columns_each_is_as_likely(max_features: int | None) -> None:
+    # The last of the four columns alone is worse than the others, which are all alike.
     column = np.array([1.0, 2.0, 3.0, 4.0])
-    tree = DecisionTreeClassifier().fit(np.stack([column, column], axis=1), [0, 1, 1, 0]).tree_
-    assert (tree.feature[0], tree.threshold[0]) == (0, 1.5)
+    x = np.stack([column, column, column, np.ones(4)], axis=1)
+    limits: dict[str, Any] = {"max_features": max_features, "max_depth": 1, "bootstrap": False}
+    forest = RandomForestClassifier(3_000, random_state=0, **limits).fit(x, [0, 0, 1, 1])
+    taken = np.bincount([tree.feature[0] for tree in forest.trees_], minlength=4)
+    assert taken.sum() == 3_000
+    assert taken[3] == 0
+    # Three standard deviations of a count.
+    assert np.abs(taken[:3] - 1_000).max() < 3 * np.sqrt(3_000 * 1 / 3 * 2 / 3)
+
+
+def test_of_equally_good_thresholds_of_a_column_the_lowest_wins() -> None:
+    column = np.array([1.0, 2.0, 3.0, 4.0])
+    rows = np.stack([column, column], axis=1)
+    for seed in range(9):
+        tree = DecisionTreeClassifier(random_state=seed).fit(rows, [0, 1, 1, 0]).tree_
+        assert tree.threshold[0] == 1.5
+
+
+def test_lots_are_drawn_for_ties_and_nothing_else() -> None:
+    x, y = clouds(600, 6)
+    limits: dict[str, Any] = {"max_depth": 3, "min_samples_leaf": 20}
+    trees = [DecisionTreeClassifier(random_state=s, **limits).fit(x, y).tree_ for s in (0, 1)]
+    assert same_tree(*trees)
+    x[:, 3] = x[:, trees[0].feature[0]]
+    roots = {DecisionTreeClassifier(random_state=s).fit(x, y).tree_.feature[0] for s in range(20)}
+    assert roots == {3, trees[0].feature[0]}
 
 
 def test_a_node_is_split_even_where_no_single_split_helps() -> None:
     corners, xor = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
-    assert DecisionTreeClassifier().fit(corners, xor).score(corners, xor) == 1.0
+    assert DecisionTreeClassifier(random_state=0).fit(corners, xor).score(corners, xor) == 1.0
 
 
 def test_impurities_agree_with_the_papers_formulas() -> None:
@@ -149,7 +180,9 @@ def test_log2_is_as_exact_as_the_library() -> None:
 def test_a_split_of_weighed_rows_is_the_brute_force_optimum(criterion: str) -> None:
     x, y = clouds(70, 3)
     weights = np.random.default_rng(5).exponential(size=70)
-    model = DecisionTreeClassifier(criterion=criterion, class_weight={0: 3, 1: 1, 2: 0.4})
+    model = DecisionTreeClassifier(
+        random_state=0, criterion=criterion, class_weight={0: 3, 1: 1, 2: 0.4}
+    )
     tree, masses = model.fit(x, y, weights).tree_, weights * np.array([3, 1, 0.4])[y]
 
     def left_over(rows: Rows, goes_left: NDArray[np.bool_]) -> float:
@@ -169,7 +202,7 @@ def test_a_split_of_weighed_rows_is_the_brute_force_optimum(criterion: str) -> N
 def test_bins_let_no_row_cross_its_threshold(max_bins: int) -> None:
     x, y = clouds(300, 4)
     for kind in (np.float32, np.float64):
-        model = DecisionTreeClassifier(max_bins=max_bins).fit(x.astype(kind), y)
+        model = DecisionTreeClassifier(random_state=0, max_bins=max_bins).fit(x.astype(kind), y)
         assert model.tree_.threshold.dtype == kind
         leaves = counts_of_nodes(model.tree_, x.astype(kind), y)[model.tree_.feature < 0]
         at = np.flatnonzero(model.tree_.feature < 0)
@@ -180,6 +213,6 @@ def test_bins_let_no_row_cross_its_threshold(max_bins: int) -> None:
 def test_adjacent_float32_are_told_apart(low: float) -> None:
     rows = np.array([[low], [0.0]], dtype=np.float32)
     rows[1, 0] = np.nextafter(rows[0, 0], np.float32(np.inf))
-    model = DecisionTreeClassifier().fit(rows, ["low", "high"])
+    model = DecisionTreeClassifier(random_state=0).fit(rows, ["low", "high"])
     assert model.tree_.threshold.dtype == np.float32
     assert model.predict(rows).tolist() == ["low", "high"]

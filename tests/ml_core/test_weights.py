@@ -45,7 +45,7 @@ def test_rows_without_weight_are_as_if_they_were_not_there(model: Any) -> None:
 
 
 def test_fractional_weights_weigh_rows_but_do_not_count_them() -> None:
-    model = DecisionTreeClassifier(min_samples_leaf=2)
+    model = DecisionTreeClassifier(random_state=0, min_samples_leaf=2)
     tree = model.fit([[1.0], [2.0], [3.0], [4.0]], [0, 0, 1, 0], sample_weight=[9.5, 9, 9, 9]).tree_
     assert tree.n_leaves == 2
     assert tree.threshold[0] == 2.5
@@ -63,7 +63,7 @@ def test_a_fractional_bootstrap_draws_heavy_rows_more_often() -> None:
 
 def test_a_class_weight_is_that_weight_for_every_row_of_the_class() -> None:
     x, y = clouds(150, 3)
-    limits: dict[str, Any] = {"max_depth": 4, "min_samples_leaf": 5}
+    limits: dict[str, Any] = {"max_depth": 4, "min_samples_leaf": 5, "random_state": 0}
     by_class = DecisionTreeClassifier(class_weight={0: 2, 1: 5}, **limits).fit(x, y).tree_
     # Weights of 2.5 times as much would count rows more often: these are fractional on purpose.
     by_row = DecisionTreeClassifier(**limits).fit(x, y, np.array([1.0, 2.5, 0.5])[y]).tree_
@@ -76,7 +76,7 @@ def test_balanced_classes_weigh_the_same() -> None:
     assert scales is not None
     weighed = scales * [10, 30, 5]
     assert np.allclose(weighed, weighed[0])
-    model = DecisionTreeClassifier(class_weight="balanced")
+    model = DecisionTreeClassifier(random_state=0, class_weight="balanced")
     assert np.allclose(model.fit(np.ones((4, 1)), [0, 1, 1, 1]).predict_proba([[1.0]]), 0.5)
 
 
@@ -84,10 +84,15 @@ def test_balanced_classes_weigh_the_same() -> None:
 def test_class_weights_agree_with_scikit_learns(weight: Any) -> None:
     theirs: Any = pytest.importorskip("sklearn.tree")
     x, y = clouds(400, 3)
-    limits: dict[str, Any] = {"max_depth": 3, "min_samples_leaf": 15, "class_weight": weight}
+    limits: dict[str, Any] = {
+        "max_depth": 3,
+        "min_samples_leaf": 15,
+        "class_weight": weight,
+        "random_state": 0,
+    }
     limits["min_weight_fraction_leaf"] = 0.05
     ours = DecisionTreeClassifier(**limits).fit(x, y)
-    other = theirs.DecisionTreeClassifier(**limits, random_state=0).fit(x, y)
+    other = theirs.DecisionTreeClassifier(**limits).fit(x, y)
     assert ours.tree_.n_nodes == other.tree_.node_count
     assert np.allclose(ours.predict_proba(x), other.predict_proba(x))
 
@@ -104,9 +109,9 @@ def test_subsamples_are_balanced_one_by_one() -> None:
 
 def test_a_class_without_weight_is_not_seen() -> None:
     x, y = clouds(90, 3)
-    model = DecisionTreeClassifier(class_weight={0: 1, 1: 1, 2: 0}).fit(x, y)
+    model = DecisionTreeClassifier(random_state=0, class_weight={0: 1, 1: 1, 2: 0}).fit(x, y)
     assert 2 not in model.predict(x)
-    others = DecisionTreeClassifier().fit(x[y < 2], y[y < 2])
+    others = DecisionTreeClassifier(random_state=0).fit(x[y < 2], y[y < 2])
     assert np.array_equal(model.predict(x), others.predict(x))
 
 
@@ -136,7 +141,11 @@ def test_a_class_weight_survives_in_a_file(weight: Any) -> None:
 def test_least_weight_of_a_leaf_is_a_share_of_all() -> None:
     x, y = clouds(200, 3)
     weights = np.random.default_rng(1).exponential(size=200)
-    tree = DecisionTreeClassifier(min_weight_fraction_leaf=0.1).fit(x, y, weights).tree_
+    tree = (
+        DecisionTreeClassifier(random_state=0, min_weight_fraction_leaf=0.1)
+        .fit(x, y, weights)
+        .tree_
+    )
     leaf = np.zeros(200, dtype=int)
     while (inner := tree.feature[leaf] >= 0).any():
         goes_left = x[np.arange(200), tree.feature[leaf]] <= tree.threshold[leaf]

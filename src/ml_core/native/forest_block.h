@@ -75,7 +75,7 @@ static inline void enter_block(Grower *g, Entry *entries, int64_t n) {
         for (int64_t f = 0; f < n_features; f++) rank_column(g, entries, n, f);
     }
     for (int64_t i = 0; i < n; i++) {
-        if (task->masses) g->block_masses[i] = task->masses[row_of(entries[i])];
+        if (g->sample.masses) g->block_masses[i] = g->sample.masses[row_of(entries[i])];
         entries[i] = (uint64_t)i << 32 | (uint32_t)entries[i];
     }
 }

@@ -24,4 +24,7 @@ static inline uint64_t draw_below(Draws *draws, uint64_t bound) {
     return (uint64_t)(((unsigned __int128)z * bound) >> 64);
 }
 
+void forest_draw_rows(uint64_t seed, int64_t n_draws, int64_t n_rows, const int64_t *reached,
+                      int32_t *counts);
+
 #endif

@@ -1,4 +1,4 @@
-/* The best cut of one node, as splitting.py defines it. */
+/* The best cut between the bins of one feature, as splitting.py defines it. */
 
 #ifndef FOREST_SEARCH_H
 #define FOREST_SEARCH_H
@@ -87,7 +87,7 @@ ALWAYS_INLINE void scan_keys(Grower *g, const uint64_t *keys, const Entry *entri
         if (weighted) {
             const Entry entry = entries[(uint32_t)keys[i]];
             const int64_t mass = masses[row_of(entry)];
-            const int64_t count = g->task->mass_is_count ? mass : count_of(entry);
+            const int64_t count = g->sample.mass_is_count ? mass : count_of(entry);
             move_left(g, &sides, class_of(entry), count, mass, score);
         } else {
             const int64_t count = count_of(keys[i]);
@@ -239,15 +239,6 @@ static bool search_with(Grower *g, Column column, const Entry *entries, int64_t 
     if (g->score == GINI)
         return search_feature(g, column, entries, n, NULL, feature, best, GINI, false);
     return search_feature(g, column, entries, n, NULL, feature, best, GINI_OF_COUNTS, false);
-}
-
-/* The next feature to look at: drawn (Fisher and Yates, from the end), or in order. */
-static inline int64_t next_feature(Grower *g, int64_t left) {
-    if (g->task->features_per_node >= g->task->n_features) return g->task->n_features - left;
-    const int64_t place = (int64_t)draw_below(&g->draws, (uint64_t)left);
-    const int64_t feature = g->order[place];
-    g->order[place] = g->order[left - 1];
-    return g->order[left - 1] = feature;
 }
 
 #endif

@@ -326,7 +326,9 @@ async def test_a_damaged_data_set_is_not_trained_on(lab: Lab, resources: Resourc
 async def test_a_training_tells_its_progress_and_stops_between_two_trees(
     lab: Lab, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = await lab.ask(params={"n_estimators": 10_000})
+    # A thousand rows of no rule, so that so many trees take long enough to be stopped.
+    rows = "".join(f"{n * 617 % 1009},{'ab'[n * 31 % 7 % 2]}\n" for n in range(1000))
+    job_id = await lab.ask(f"length,species\n{rows}", params={"n_estimators": 10_000})
     monkeypatch.setattr("astralytiq.core.executor.REPORT_SECONDS", 0.05)
 
     async def cancel_while_training() -> None:
