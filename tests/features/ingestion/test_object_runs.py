@@ -10,8 +10,9 @@ import pytest
 
 from astralytiq.core import s3 as calls
 from astralytiq.core.resources import Resources
+from astralytiq.core.s3 import S3
 from astralytiq.core.settings import Settings
-from astralytiq.features.ingestion import downloads
+from astralytiq.features.ingestion import downloads, object_globs
 from astralytiq.features.ingestion.read_csv import CsvReader
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest, counts
@@ -91,7 +92,11 @@ REFUSED = {
     "s3://shared/closed/rows.csv": UNLISTED,
     "s3://shared/open": UNLISTED,
     "s3://shared/open/../closed/rows.csv": "names no object",
-    "s3://shared/open/*.csv": "names no object",
+    "s3://shared/open/a**.csv": "names no object",
+    "s3://shared/open/**": "names no object",
+    "s3://sh*/open/a.csv": "names no object",
+    "s3://shared/*/rows.csv": "in no bucket that sources may read",
+    "s3://shared/open*/rows.csv": "in no bucket that sources may read",
     "s3://shared": "names no object",
     "s3:///rows.csv": "names no object",
     "gs://shared/open/rows.csv": "Paths that begin with gs:// are not read",
@@ -133,6 +138,88 @@ async def test_20_no_reference_reaches_the_credentials(scientist: httpx2.AsyncCl
         body = {"name": "a", "kind": "api", "url": "https://example.org", "auth": auth}
         refused = await scientist.post("/api/v1/sources", json=body)
         assert (refused.status_code, "a setting of the platform" in refused.text) == (422, True)
+
+
+def part(*rows: str) -> bytes:
+    return "\n".join(("id,title", *rows, "")).encode()
+
+
+async def test_a_pattern_reads_all_objects_that_fit_and_only_when_one_has_changed(
+    ingest: Ingest,
+    scientist: httpx2.AsyncClient,
+    s3: S3Server,
+    bucket: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put(s3, bucket, part("1,a"), "in/2026/may.csv")
+    put(s3, bucket, gzip.compress(part("2,b", "3,c")), "in/june.csv")
+    for key in ("in/notes.txt", "other/may.csv", "in/2026/"):
+        put(s3, bucket, b"id\n9\n" if key[-1] != "/" else b"", key)
+    whole = S3.call
+
+    def by_two(self: S3, operation: str, **arguments: Any) -> dict[str, Any]:
+        more = {"MaxKeys": 2} if operation == "list_objects_v2" else {}
+        return whole(self, operation, **arguments, **more)
+
+    monkeypatch.setattr(S3, "call", by_two)
+    source = {"kind": "csv", "path": f"s3://{bucket}/in/**/*.csv", "primary_key": "id"}
+    first = await ingest("shop", **source)
+    assert (first["error"], counts(first)) == (None, (3, 3, 0, 0))
+    s3.asked.clear()
+    again = await ingest("shop")
+    assert (again["status"], counts(again)[0]) == ("success", 0)
+    assert {call.split("?")[0] for call in s3.asked} == {f"GET /{bucket}"}
+    put(s3, bucket, part("1,z"), "in/2026/may.csv")
+    assert counts(await ingest("shop")) == (3, 0, 1, 0)
+    preview = await scientist.post("/api/v1/sources/preview", json={"name": "shop", **source})
+    assert [one["raw"]["id"] for one in preview.json()["records"]] == ["1"]
+    assert left_behind(settings) == []
+
+
+async def test_after_a_crash_a_pattern_goes_on_in_its_objects(
+    scientist: httpx2.AsyncClient,
+    resources: Resources,
+    run_jobs: RunJobs,
+    s3: S3Server,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("a", "b"):
+        put(s3, bucket, part(*(f"{name}{at},x" for at in range(4))), f"in/{name}.csv")
+    body = {"kind": "csv", "path": f"s3://{bucket}/in/?.csv", "primary_key": "id", "batch_size": 3}
+    await scientist.post("/api/v1/sources", json={"name": "shop", **body})
+    started = await scientist.post("/api/v1/sources/shop/run")
+    with monkeypatch.context() as patch:
+        patch.setattr(CsvReader, "next_batch", dying(CsvReader.next_batch, 5))
+        await survive(resources, run_jobs)
+    await run_jobs()
+    run = (await scientist.get(started.headers["location"])).json()
+    assert (run["status"], counts(run)) == ("success", (8, 8, 0, 0))
+
+
+async def test_a_pattern_that_fits_nothing_or_too_much_is_told(
+    ingest: Ingest,
+    s3: S3Server,
+    bucket: str,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for at, (keys, words) in enumerate(
+        {
+            (): "There is no object that fits",
+            ("a/../b.csv",): "cannot be a file's name",
+            ("a.csv", "a.csv/b.csv"): "lies below an object",
+            ("1.csv", "2.csv", "3.csv"): "fits more than 2 objects",
+        }.items()
+    ):
+        monkeypatch.setattr(object_globs, "MOST_OBJECTS", 2)
+        for key in keys:
+            put(s3, bucket, part("1,a"), f"in{at}/{key}")
+        path = f"s3://{bucket}/in{at}/**/*.csv"
+        run = await ingest(f"shop{at}", kind="csv", path=path, primary_key="id")
+        assert (run["status"], words in run["error"]) == ("failed", True), run["error"]
+    assert left_behind(settings) == []
 
 
 async def test_a_preview_shows_the_first_rows(

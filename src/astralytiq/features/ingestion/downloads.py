@@ -6,6 +6,7 @@ The file is named by its content, so that a run goes on in it only if the server
 
 import asyncio
 import errno
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,10 +20,10 @@ from astralytiq.core.http import Fetched, Request
 from astralytiq.core.jobs import Transient
 from astralytiq.core.settings import Settings
 
-from . import objects
+from . import object_globs, objects
 from .batches import Position
 from .calls import Calls
-from .files import SourceFile
+from .files import Folder, SourceFile
 from .read_api import fetcher_of, signed
 from .schemas import CsvSource
 
@@ -40,8 +41,8 @@ async def downloaded(
     position: Position | None,
     calls: Calls,
     beginning: int = 0,
-) -> AsyncIterator[SourceFile | None]:
-    """The file behind the source's address, while it is needed; None for one below a folder.
+) -> AsyncIterator[SourceFile | Folder | None]:
+    """What is behind the source's address, while it is needed; None for what is in a folder here.
 
     Also None if it has not changed since the last run: then `calls.unchanged` says so.
     """
@@ -55,7 +56,7 @@ async def downloaded(
     try:
         yield await brought(settings, source, path, position, calls, beginning)
     finally:
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 async def brought(
@@ -65,12 +66,14 @@ async def brought(
     position: Position | None,
     calls: Calls,
     beginning: int,
-) -> SourceFile | None:
+) -> SourceFile | Folder | None:
     try:
         if source.url is not None:
             return await fetch(settings, source, source.url, path, position, calls, beginning)
+        wanted = source.path or ""
+        fetch_from = object_globs if objects.place_of(wanted).is_pattern else objects
         return await asyncio.to_thread(
-            objects.fetch, settings, source.path or "", path, position, calls, beginning
+            fetch_from.fetch, settings, wanted, path, position, calls, beginning
         )
     except OSError as error:
         if error.errno not in FULL:
@@ -125,4 +128,12 @@ def remove_left(folder: Path) -> None:
     for one in folder.iterdir():
         with suppress(FileNotFoundError):  # Whoever it was of has just done with it.
             if one.stat().st_mtime < time.time() - LEFT_SECONDS:
-                one.unlink()
+                remove(one)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder of what a pattern fitted."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

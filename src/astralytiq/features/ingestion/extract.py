@@ -13,6 +13,7 @@ from astralytiq.core.settings import Settings
 from .batches import Batch, Position
 from .calls import Calls
 from .downloads import downloaded
+from .files import Folder
 from .increment import digest_of
 from .read_api import api_batches
 from .read_csv import CsvReader
@@ -66,6 +67,8 @@ async def batches(
         if calls.unchanged:
             return
         roots = settings.readable_roots
+        if isinstance(file, Folder):
+            source, roots, file = source.model_copy(update={"path": "**/*"}), (file.path,), None
         reader = await asyncio.to_thread(CsvReader, source, roots, position, file)
         try:
             while (batch_read := await asyncio.to_thread(reader.next_batch)) is not None:

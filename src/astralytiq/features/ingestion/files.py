@@ -31,6 +31,13 @@ class SourceFile:
             raise Invalid(f"The file {self.name!r} cannot be read: {error.strerror}.") from None
 
 
+@dataclass(frozen=True)
+class Folder:
+    """What was brought here of several files: all below it are read."""
+
+    path: Path
+
+
 def refuse_outside(path: str, roots: Sequence[Path]) -> None:
     """What can be told before any file is there: whether the path could lie below a root."""
     if "://" in path:

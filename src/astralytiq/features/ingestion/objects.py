@@ -6,6 +6,8 @@ read whatever these credentials can.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +27,20 @@ TRYING_HELPS = PASSING | {Trouble.changed}
 
 @dataclass(frozen=True)
 class Place:
+    """`key` may be a pattern."""
+
     bucket: str
     key: str
+
+    @property
+    def is_pattern(self) -> bool:
+        return bool(MAGIC.search(self.key))
+
+    @property
+    def above(self) -> str:
+        """The folder that it surely is in, with its slash; of a pattern the part before any."""
+        begun = MAGIC.search(self.key)
+        return self.key[: self.key.rfind("/", 0, begun.start() if begun else None) + 1]
 
 
 def is_object(path: str | None) -> bool:
@@ -35,10 +49,17 @@ def is_object(path: str | None) -> bool:
 
 def place_of(path: str) -> Place:
     bucket, _, key = path.removeprefix(SCHEME).partition("/")
-    parts = key.split("/")
-    if not bucket or not key.isprintable() or set(parts) & {"", ".", ".."} or MAGIC.search(key):
-        raise Invalid(f"{path!r} names no object: write s3://bucket/key, without * ? or [.")
+    apart = all(part == "**" for part in key.split("/") if "**" in part)
+    if not bucket or MAGIC.search(bucket) or not plain_key(key) or not apart or key.endswith("**"):
+        raise Invalid(
+            f"{path!r} names no object: write s3://bucket/key, in which * ? and [ may stand for "
+            "parts of a name, and ** between / for any folders."
+        )
     return Place(bucket, key)
+
+
+def plain_key(key: str) -> bool:
+    return key.isprintable() and not set(key.split("/")) & {"", ".", ".."}
 
 
 def allowed(settings: Settings, path: str) -> Place:
@@ -55,7 +76,19 @@ def allowed(settings: Settings, path: str) -> Place:
 
 def covers(listed: str, place: Place) -> bool:
     bucket, _, prefix = listed.removeprefix(SCHEME).strip("/").partition("/")
-    return bucket == place.bucket and (not prefix or place.key.startswith(f"{prefix}/"))
+    return bucket == place.bucket and (not prefix or place.above.startswith(f"{prefix}/"))
+
+
+@contextmanager
+def connected(settings: Settings, path: str) -> Iterator[S3]:
+    s3 = S3(settings)
+    try:
+        yield s3
+    except S3Error as error:
+        words = f"{path} {error.trouble}."
+        raise (Transient if error.trouble in TRYING_HELPS else Invalid)(words) from None
+    finally:
+        s3.close()
 
 
 def fetch(
@@ -67,8 +100,8 @@ def fetch(
     beginning: int,
 ) -> SourceFile | None:
     """None if nothing has changed since the last run: then `calls.unchanged` says so. Blocks."""
-    place, s3 = allowed(settings, path), S3(settings)
-    try:
+    place = allowed(settings, path)
+    with connected(settings, path) as s3:
         head = found(s3, path, place, settings.download_limit_mb, beginning)
         tag = f"{head.etag} {head.size}"
         if not position and calls.conditions(path).get("If-None-Match") == tag:
@@ -80,11 +113,6 @@ def fetch(
                 calls.check()
                 digest.update(piece)
                 file.write(piece)
-    except S3Error as error:
-        words = f"{path} {error.trouble}."
-        raise (Transient if error.trouble in TRYING_HELPS else Invalid)(words) from None
-    finally:
-        s3.close()
     calls.learn(path, {"etag": tag})
     return SourceFile(path, into, digest.hexdigest())
 
@@ -95,8 +123,11 @@ def found(s3: S3, path: str, place: Place, most_mb: int, beginning: int) -> Head
         s3.check(place.bucket)
         raise Invalid(f"There is no object {path}: correct the path, or put it there.")
     if head.size > most_mb << 20 and not beginning:
-        raise Invalid(
-            f"{path} has more than {most_mb:,} MB: split it, or have an admin raise "
-            "DOWNLOAD_LIMIT_MB."
-        )
+        raise too_large(path, most_mb)
     return head
+
+
+def too_large(path: str, most_mb: int) -> Invalid:
+    return Invalid(
+        f"{path} has more than {most_mb:,} MB: split it, or have an admin raise DOWNLOAD_LIMIT_MB."
+    )

@@ -163,7 +163,7 @@ class CsvSource(AnySource):
         Field(
             min_length=1,
             max_length=1000,
-            description="a file or glob below SOURCE_ROOTS, or s3://bucket/key",
+            description="a file or glob below SOURCE_ROOTS, or s3://bucket/key, or a glob of those",
         ),
     ] = None
     url: Annotated[Url | None, Field(description="of a file, in place of a path")] = None
