@@ -2,11 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
+import httpx2
+import msgspec
 import pytest
 
-from astralytiq.features.ingestion import batches
+from astralytiq.core.http import Fetched
+from astralytiq.engines.etl.payloads import Payloads
+from astralytiq.features.ingestion import batches, read_api
 from astralytiq.features.ingestion.batches import Batch, gathered
+from astralytiq.features.ingestion.schemas import ApiSource
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +82,40 @@ async def test_whoever_stops_early_closes_the_source() -> None:
     assert len((await anext(found)).payloads) == 3
     await found.aclose()
     assert closed.is_set()
+
+
+async def texts(sizes: Sequence[int]) -> AsyncGenerator[Batch]:
+    async for batch in coming(sizes):
+        yield Batch(Payloads.of(batch.payloads), batch.position, batch.progress)
+
+
+async def test_texts_are_joined_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astralytiq.engines.etl.packing.read", None)
+    (found,) = [batch async for batch in gathered(texts([2, 1]), 5)]
+    assert isinstance(found.payloads, Payloads)
+    assert found.payloads.texts == [b"[1,1]", b"[2]"]
+
+
+async def test_texts_and_others_are_joined_as_a_list() -> None:
+    held = Batch(Payloads.of([1, 2]), {}, 0.0)
+    for found in (held.followed_by(Batch([3], {}, 1.0)), Batch([3], {}, 0.0).followed_by(held)):
+        assert isinstance(found.payloads, list)
+        assert sorted(found.payloads) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "as_texts"),
+    [({}, True), ({"batch_size": 2}, False), ({"cursor_field": "id"}, False)],
+)
+def test_a_page_goes_on_as_texts_if_nobody_takes_it_apart(
+    wanted: dict[str, Any], as_texts: bool
+) -> None:
+    source = ApiSource(kind="api", name="shop", url="https://example.org/items", **wanted)
+    records = [{"id": 1}, {"id": 2}, 3]
+    answer = Fetched(source.url, httpx2.Headers(), msgspec.json.encode(records))
+    found = read_api.opened(source, answer, first=True)
+    made = read_api.slices(found, {}, None, 0, source.batch_size, 1, "")
+    assert [payload for batch in made for payload in batch.payloads] == found.records
+    assert {isinstance(batch.payloads, Payloads) for batch in made} == {as_texts}
+    (rest,) = read_api.slices(found, {}, None, 2, source.batch_size, 1, "")
+    assert rest.payloads == found.records[2:]
