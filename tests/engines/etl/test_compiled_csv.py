@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from astralytiq.engines.etl import blocks, compiled_csv, csv_rows, lines
+from astralytiq.engines.etl.compiled_csv import CompiledCsv
 from astralytiq.engines.etl.compressed import Damaged
 from astralytiq.engines.etl.csv_rows import CsvRows, Written
 from astralytiq.engines.etl.native import KERNELS
@@ -178,6 +179,23 @@ def test_what_is_unusual_costs_its_surroundings_only(monkeypatch: pytest.MonkeyP
     assert found[9000].reason == "has 3 cells where the header has 2"
     assert found[19_999] == {"id": "19999", "name": "x"}
     assert sum(by_hand) == csv_rows.FEWER
+
+
+def test_the_kernel_is_seldom_asked_where_nothing_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def watched(compiled: CompiledCsv, *given: Any, **named: Any) -> Any:
+        found = unwatched(compiled, *given, **named)
+        asked.append(len(found.payloads))
+        return found
+
+    unwatched = CompiledCsv.take
+    monkeypatch.setattr(CompiledCsv, "take", watched)
+    text = "id,name\n" + "1,2,3\n" * 20_000 + "1,2\n" * 20_000
+    rows = rows_of(text, Written())
+    assert len(rows.read(40_000)) == 40_000
+    assert len([found for found in asked if not found]) < 20
+    assert sum(asked) > 20_000 - csv_rows.LONGEST_TURN
 
 
 @pytest.mark.parametrize(

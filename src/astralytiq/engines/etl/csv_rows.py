@@ -14,7 +14,7 @@ from itertools import chain, islice
 from typing import Any, Literal
 
 from astralytiq.engines.etl import lines, sniffing
-from astralytiq.engines.etl.compiled_csv import compiled_csv
+from astralytiq.engines.etl.compiled_csv import CompiledCsv, compiled_csv
 from astralytiq.engines.etl.compressed import Readable
 from astralytiq.engines.etl.lines import AUTO, MARK, Lines, has_marks
 from astralytiq.engines.etl.normalise import Broken
@@ -25,6 +25,7 @@ LARGEST_BATCH = 32 << 20  # in bytes, more or less: a larger one is cut
 LONGEST_SHOWN = 1 << 20
 FEW = 500
 FEWER = 100  # rows that Python reads before the kernel tries again
+LONGEST_TURN = 6400
 csv.field_size_limit(LONGEST_CELL)
 
 Row = list[str] | Broken
@@ -57,7 +58,8 @@ class CsvRows:
         self._dialect = self._detected()
         self.row = 0
         self.header: list[str] = [] if self._lines.empty else self._read_header()
-        self._compiled = None
+        self._compiled: CompiledCsv | None = None
+        self._turn, self._for_python = FEWER, 0
         if self._lines.in_utf8:
             longest = min(LARGEST_BATCH, lines.LONGEST_LINE)
             marks = self._dialect["delimiter"], self._dialect["quotechar"]
@@ -85,18 +87,34 @@ class CsvRows:
         return list(chain.from_iterable(parts))
 
     def _some(self, most: int, by_hand: Callable[[int], Sequence[Any]]) -> Sequence[Any]:
-        """Rows as the kernel finds them or, where it finds none, as `by_hand` does."""
+        """Rows as the kernel finds them or, where it leaves them to Python, as `by_hand` does."""
         if self._compiled is None:
             return by_hand(min(FEW, most))
+        if not self._for_python and (found := self._plain(self._compiled, most)):
+            return found
+        rows = by_hand(min(FEW, most, self._for_python))
+        self._for_python -= len(rows)
+        return rows
+
+    def _plain(self, compiled: CompiledCsv, most: int) -> Payloads:
+        """None where the next row is not: from there on Python has its turn.
+
+        Each turn is twice as long as the one before, until plain rows are the most again: what was
+        read ahead as bytes must become text, and what was not taken of it bytes again.
+        """
         blocks = self._lines.as_blocks()
         while True:
-            taken = self._compiled.take(blocks.held, blocks.at, most, last=blocks.ended)
+            taken = compiled.take(blocks.held, blocks.at, most, last=blocks.ended)
             blocks.at += taken.size
             self._lines.number += taken.lines
-            if taken.payloads:
+            found = len(taken.payloads)
+            if found >= self._turn:
+                self._turn = FEWER
+            if found:
                 return taken.payloads
             if taken.left_to_python or not blocks.more():
-                return by_hand(min(FEWER, most))
+                self._for_python, self._turn = self._turn, min(2 * self._turn, LONGEST_TURN)
+                return taken.payloads
 
     def _named(self, most: int) -> list[dict[str, str] | Broken]:
         # A few at a time, which are still in the processor's cache when they get their names.
