@@ -16,6 +16,11 @@ from sqlalchemy.engine import make_url
 
 from astralytiq import migrations
 
+# Nobody needs these databases after a crash. What is written ahead stays small: it is in memory.
+QUICK = {"fsync": "off", "max_wal_size": "'128MB'"}
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 2 << 30
+
 
 @contextmanager
 def postgresql_server() -> Iterator[str]:
@@ -24,13 +29,21 @@ def postgresql_server() -> Iterator[str]:
         yield given
         return
     # A short path of its own: a socket's path may have 107 bytes, and pytest tidies its folders.
-    with tempfile.TemporaryDirectory(prefix="pg") as folder:
+    with tempfile.TemporaryDirectory(prefix="pg", dir=in_memory()) as folder:
         server = start(folder)
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        changes = [f"ALTER SYSTEM SET {name} = {value}" for name, value in QUICK.items()]
+        server.psql("; ".join([*changes, "SELECT pg_reload_conf()"]))
         try:
             yield server.get_uri()
         finally:
             server.cleanup()
+
+
+def in_memory() -> Path | None:
+    """A new database is 900 files: 0.4 s of a core on a disk, 0.04 s in memory, for each test."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        return MEMORY
+    return None
 
 
 def start(folder: str) -> Any:
