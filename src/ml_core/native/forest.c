@@ -77,8 +77,11 @@ static int64_t most_bins(const ForestTask *task) {
     return most;
 }
 
-/* calloc, but never of nothing, for which it may give NULL. */
-static void *room(int64_t n, size_t size) { return calloc((size_t)(n > 0 ? n : 1), size); }
+/* Never of nothing, for which the two may give NULL. */
+static void *zeros(int64_t n, size_t size) { return calloc((size_t)(n > 0 ? n : 1), size); }
+
+/* What is never written to takes no memory. */
+static void *room(int64_t n, size_t size) { return malloc((size_t)(n > 0 ? n : 1) * size); }
 
 static bool open_block(Grower *g, bool may_weigh) {
     const ForestTask *task = g->task;
@@ -105,9 +108,9 @@ static bool open_search(Grower *g, bool may_weigh) {
     g->right = room(n_classes, sizeof(int64_t));
     g->numbers = room(n_classes, sizeof(int32_t));
     g->present_masses = room(n_classes + 1, sizeof(int32_t));
-    g->tallies = room(tallies ? tallied * n_classes : 0, sizeof(uint32_t));
-    g->classes_in = room(tallies ? tallied : 0, sizeof(uint64_t));
-    g->occupied = room(MOST_TALLIED / WORD_BITS, sizeof(uint64_t));
+    g->tallies = zeros(tallies ? tallied * n_classes : 0, sizeof(uint32_t));
+    g->classes_in = zeros(tallies ? tallied : 0, sizeof(uint64_t));
+    g->occupied = zeros(MOST_TALLIED / WORD_BITS, sizeof(uint64_t));
     g->side_by_side = room(MOST_TALLIES * LANES, sizeof(int32_t));
     g->keys = room(sorts ? task->n_rows : 0, sizeof(uint64_t));
     g->spare_keys = room(sorts ? task->n_rows : 0, sizeof(uint64_t));
@@ -115,7 +118,6 @@ static bool open_search(Grower *g, bool may_weigh) {
            g->classes_in && g->occupied && g->side_by_side && g->keys && g->spare_keys;
 }
 
-/* Room for the rows of a tree: memory that no tree writes to is never there. */
 static bool open_rows(Grower *g, bool may_weigh) {
     const ForestTask *task = g->task;
     g->sample = (Sample){task->counts, task->masses, task->mass_is_count};
@@ -131,7 +133,7 @@ static bool open_grower(Grower *g, const ForestTask *task) {
     *g = (Grower){.task = task};
     const bool may_weigh = task->masses || task->n_draws > MOST_COUNTED;
     g->roots = room(task->n_trees, sizeof(int32_t));
-    g->decreases = room(task->n_trees * task->n_features, sizeof(double));
+    g->decreases = zeros(task->n_trees * task->n_features, sizeof(double));
     return g->roots && g->decreases && open_rows(g, may_weigh) && open_search(g, may_weigh) &&
            open_block(g, may_weigh);
 }
