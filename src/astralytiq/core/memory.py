@@ -5,7 +5,6 @@ import gc
 # Objects made and not freed before the collector looks for cycles (Python's own figure: 700).
 OF_SERVERS = 10_000
 OF_WORKERS = 2_000  # tasks that have ended hold on to their batches: 100 MB of them with 50,000
-OF_HELPERS = 50_000  # that prepare rows, and nothing that could be in a cycle: a seventh of a load
 
 
 def settle(garbage: int) -> None:

@@ -155,7 +155,8 @@ def keys_of(
 ) -> list[str] | None:
     if not normaliser.primary_key:
         return None
-    column = found.get(normaliser.one_key or "", ())
+    # Of several fields there is none; "" would be a field's name.
+    column = found.get(normaliser.one_key, ()) if normaliser.one_key else ()
     kinds = set(map(type, column))
     if kinds == {int}:
         return list(map(str, column))

@@ -5,6 +5,7 @@ that dies at any point loses nothing and doubles nothing: the job's next attempt
 last batch that was committed.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -39,14 +40,13 @@ from . import (
     service,
     tracing,
 )
-from .aside import Preparer
 from .batches import Batch, Position, ahead, gathered
 from .calls import Calls, Validators
 from .increment import Increment
 from .injection import Drill
 from .models import Checkpoint, DataRecord, Reject, Run, RunStatus
 from .placeholders import filled
-from .preparing import Prepared, Way
+from .preparing import Prepared, Preparer, Way
 from .raw import RAW_TABLES
 from .schemas import CsvSource
 from .service import Spec
@@ -103,7 +103,6 @@ class Pipeline:
         read = extract.batches(settings, asked, position, self.calls)
         arranged = self.drill.batches(read, position, self.spec.kind)
         async with (
-            aclosing(self.preparer),
             aclosing(incremental.only_new(arranged, self.increment, self.work.check)) as found,
             aclosing(gathered(found, self.spec.batch_size)) as whole,
             aclosing(ahead(whole)) as read_ahead,
@@ -118,8 +117,11 @@ class Pipeline:
 
     async def prepared(self, found: AsyncGenerator[Batch]) -> AsyncGenerator[Ready]:
         async for batch in found:
-            prepared = await self.preparer.prepare(batch.payloads, lean=self.all_known)
+            prepared = await self._prepared(batch, lean=self.all_known)
             yield Ready(batch, prepared)
+
+    async def _prepared(self, batch: Batch, *, lean: bool = False) -> Prepared:
+        return await asyncio.to_thread(self.preparer.prepare, batch.payloads, lean=lean)
 
     async def store(self, ready: Ready, session: AsyncSession) -> Run:
         """One batch and all that belongs to it."""
@@ -162,7 +164,7 @@ class Pipeline:
         if prepared.lean:
             known = await records.look(session, run.source, prepared.ids)
             if known != dict(zip(prepared.ids, prepared.hashes, strict=True)):
-                prepared = await self.preparer.prepare_here(ready.batch.payloads)
+                prepared = await self._prepared(ready.batch)
         values = origin | {"created_at": now, "updated_at": now}
         found = records.incoming(prepared, values)
         done = await records.store(

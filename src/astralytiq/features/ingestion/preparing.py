@@ -1,21 +1,28 @@
 """All of a batch's work that needs no database, so that it can be done beside the one before it.
 
-Pure, and light to import: a process of its own does it for long runs (aside.py).
+By the kernel where there is one, which lets go of the interpreter's lock meanwhile; what that
+leaves, and all where there is none, by the Python that defines it.
 """
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from astralytiq.core.rows import Form, lines, tuples
 from astralytiq.engines.etl import drift, packing, profiles
-from astralytiq.engines.etl.batch import NAMES, Rejected, columns_of, last_of_each
+from astralytiq.engines.etl.batch import NAMES, Rejected, columns_of, last_of_each, slices
+from astralytiq.engines.etl.compiled import Kernel, Made, kernel_of
 from astralytiq.engines.etl.drift import Seen
+from astralytiq.engines.etl.faults import Bent
 from astralytiq.engines.etl.normalise import Normaliser
+from astralytiq.engines.etl.payloads import Payloads
 from astralytiq.engines.etl.profiles import Profile
 from astralytiq.engines.etl.values import from_csv
+
+# Of a batch, that the kernel may leave one by one: of more Python makes all, many at a time.
+FEW_LEFT = 0.05
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -39,7 +46,8 @@ class Way(msgspec.Struct, frozen=True):
         return Normaliser(self.source, self.mapping, self.primary_key, convert, let_in)
 
 
-class Prepared(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Prepared:
     """A batch with all that could be computed before its transaction.
 
     Its records' rows are `tuples` or `lines` of the columns in `names`, as the database takes them;
@@ -59,67 +67,104 @@ class Prepared(msgspec.Struct, frozen=True):
     lean: bool
 
 
-class Question(msgspec.Struct, frozen=True):
-    """What is to be prepared: `size` payloads, of each slice its JSON."""
+@dataclass
+class Records:
+    """Records one by one: their source_ids, their content hashes, and their rows if wanted."""
 
-    size: int
-    texts: list[bytes]
-    lean: bool
+    ids: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+
+    def at(self, places: Sequence[int]) -> "Records":
+        columns = (self.ids, self.hashes, self.rows)
+        return Records(*([column[at] for at in places] if column else [] for column in columns))
 
 
-# The slices of the payloads, which may still have to be read, and what is asked of them.
-Prepare = Callable[[Iterable[Sequence[Any]], Question], Prepared]
+class Preparer:
+    """Prepares the batches of one source; any thread may ask."""
 
+    def __init__(self, way: Way, kernels: Callable[..., Kernel | None] = kernel_of) -> None:
+        self._way = way
+        self._normaliser = way.normaliser()
+        self._rows_of = tuples if way.for_sqlite else lines
+        self._kernel = kernels(self._normaliser, for_sqlite=way.for_sqlite)
 
-def preparer(way: Way) -> Prepare:
-    normaliser = way.normaliser()
-    rows_of = tuples if way.for_sqlite else lines
-
-    def prepare(parts: Iterable[Sequence[Any]], asked: Question) -> Prepared:
-        """All of a slice's work while it is in the processor's cache."""
-        ids, hashes, rows = list[str](), list[str](), list[Any]()
-        rejects: list[Rejected] = []
-        picked, start = Picked(asked.size, every=way.every), 0
-        for part in parts:
-            columns = columns_of(normaliser, part, start, rejects)
-            ids += columns["source_id"]
-            hashes += columns["content_hash"]
-            rows += [] if asked.lean else rows_of(columns, way.forms)
-            picked.look(part, start)
-            start += len(part)
-        kept = last_of_each(ids)
-        if len(kept) < len(ids):
-            ids, hashes = [ids[at] for at in kept], [hashes[at] for at in kept]
-            rows = [] if asked.lean else [rows[at] for at in kept]
+    def prepare(self, payloads: Sequence[Any], *, lean: bool = False) -> Prepared:
+        held, rejects = Payloads.of(payloads), list[Rejected]()
+        made = self._made(payloads, held, lean)
+        if made:
+            records = self._completed(made, held, rejects, lean)
+        else:
+            records = self._plainly(payloads, rejects, lean)
+        kept = last_of_each(records.ids)
+        if len(kept) < len(records.ids):
+            records = records.at(kept)
         return Prepared(
-            size=asked.size,
-            raw=packing.closed(packing.joined(asked.texts)),
-            ids=ids,
-            hashes=hashes,
+            size=len(payloads),
+            raw=packing.closed(packing.joined(held.texts)),
+            ids=records.ids,
+            hashes=records.hashes,
             names=NAMES,
-            tuples=rows if way.for_sqlite else [],
-            lines=[] if way.for_sqlite else rows,
+            tuples=records.rows if self._way.for_sqlite else [],
+            lines=[] if self._way.for_sqlite else records.rows,
             rejects=rejects,
-            seen=drift.look(picked.for_drift, normaliser.convert, all_of=True),
-            profile=profiles.sampled(picked.for_profile, normaliser.convert),
-            lean=asked.lean,
+            seen=self._seen(payloads),
+            profile=self._profile(payloads),
+            lean=lean,
         )
 
-    return prepare
+    def _made(self, payloads: Sequence[Any], held: Payloads, lean: bool) -> Made | None:
+        """By the kernel; None if it has left too much, or could not tell what a drill has bent."""
+        if self._kernel is None or (held is not payloads and Bent in set(map(type, payloads))):
+            return None
+        made = self._kernel.made(held, lean=lean)
+        return made if made and len(made.left) <= FEW_LEFT * len(held) else None
+
+    def _plainly(self, payloads: Sequence[Any], rejects: list[Rejected], lean: bool) -> Records:
+        records = Records()
+        for start, part in slices(payloads):
+            self._add(records, part, start, rejects, lean)
+        return records
+
+    def _completed(
+        self, made: Made, held: Payloads, rejects: list[Rejected], lean: bool
+    ) -> Records:
+        """With the records of the payloads that the kernel has left, each in its place."""
+        records = Records(made.ids, made.hashes, made.rows)
+        if not made.left:
+            return records
+        left = set(made.left)
+        places = [place for place in range(len(held)) if place not in left]
+        for place, payload in zip(made.left, held.at(made.left), strict=True):
+            before = len(records.ids)
+            self._add(records, [payload], place, rejects, lean)
+            places += [place] * (len(records.ids) - before)
+        return records.at(sorted(range(len(places)), key=places.__getitem__))
+
+    def _add(
+        self,
+        records: Records,
+        payloads: Sequence[Any],
+        start: int,
+        rejects: list[Rejected],
+        lean: bool,
+    ) -> None:
+        columns = columns_of(self._normaliser, payloads, start, rejects)
+        records.ids += columns["source_id"]
+        records.hashes += columns["content_hash"]
+        records.rows += [] if lean else self._rows_of(columns, self._way.forms)
+
+    def _seen(self, payloads: Sequence[Any]) -> Seen:
+        size = len(payloads)
+        places = range(size) if self._way.every else drift.sample(size)
+        return drift.look(taken(payloads, places), self._normaliser.convert, all_of=True)
+
+    def _profile(self, payloads: Sequence[Any]) -> Profile:
+        places = profiles.sample(len(payloads))
+        return profiles.sampled(taken(payloads, places), self._normaliser.convert)
 
 
-class Picked:
-    """Of a batch's payloads those by which it is described; `every`: drift is looked for in all."""
-
-    def __init__(self, size: int, *, every: bool) -> None:
-        self._drift = range(size) if every else drift.sample(size)
-        self._profile = profiles.sample(size)
-        self.for_drift: list[Any] = []
-        self.for_profile: list[Any] = []
-
-    def look(self, part: Sequence[Any], start: int) -> None:
-        for places, found in (
-            (self._drift, self.for_drift), (self._profile, self.for_profile)
-        ):  # fmt: skip
-            first, last = (bisect_left(places, at) for at in (start, start + len(part)))
-            found += [part[at - start] for at in places[first:last]]
+def taken(payloads: Sequence[Any], places: Sequence[int]) -> list[Any]:
+    if isinstance(payloads, Payloads):
+        return payloads.at(places)
+    return [payloads[place] for place in places]
