@@ -83,8 +83,23 @@ class Actor:
             raise Unauthenticated("Sign in first: this needs an account.")
         return self.id
 
+    @property
+    def identity(self) -> str:
+        """Under this, what was asked for is found again; erasure looks for the account's number."""
+        return str(self.id or self.name)
+
     def through(self, via: str) -> "Actor":
         return replace(self, via=via)
+
+    def for_job(self) -> dict[str, Any]:
+        """The arguments of a job that goes on in this actor's name: `of_job` takes them."""
+        return {"actor_id": self.id, "actor_name": self.name, "actor_role": self.role}
+
+    @classmethod
+    def of_job(cls, actor_id: int, actor_name: str, actor_role: str | None) -> "Actor":
+        """Without permissions: those were asked for when the job was."""
+        role = Role(actor_role) if actor_role else None
+        return cls(actor_id, actor_name, frozenset(), role, via="job")
 
     def require(self, *scopes: str) -> None:
         missing = [scope for scope in scopes if scope not in self.scopes]

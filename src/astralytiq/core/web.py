@@ -262,9 +262,10 @@ async def recall(request: Request, session: AsyncSession) -> None:
     if key is None or request.method != "POST" or media.startswith("multipart/"):
         return
     actor = await caller(request)
-    name = str(actor.id or actor.name)
     route = f"{request.method} {request.url.path}?{request.url.query}"
-    row, answer = await idempotency.recall(session, name, route, key, await request.body())
+    row, answer = await idempotency.recall(
+        session, actor.identity, route, key, await request.body()
+    )
     if answer:
         raise Replayed(answer)
     request.state.idempotency = (session, row)

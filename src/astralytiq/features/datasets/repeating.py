@@ -28,7 +28,7 @@ class Upload:
 
     def __init__(self, actor: Actor, door: str, key: str | None, body: bytes) -> None:
         self.key = key
-        self._fields = (str(actor.id or actor.name), f"POST datasets/{door}", key or "", body)
+        self._fields = (actor.identity, f"POST datasets/{door}", key or "", body)
         self._row = 0
 
     @classmethod

@@ -21,7 +21,7 @@ from .schemas import PredictAnswer, PredictRequest
 def id_of(actor: Actor, name: str, number: int | None, key: str) -> str:
     """The prediction of this key. Another actor's key, or one of another door, is another."""
     idempotency.refuse_unfit(key)
-    told = "\0".join((str(actor.id or actor.name), name, str(number), key))
+    told = "\0".join((actor.identity, name, str(number), key))
     return str(UUID(bytes=sha256(told.encode()).digest()[:16], version=5))
 
 

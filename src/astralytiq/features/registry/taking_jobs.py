@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.errors import Forbidden, Invalid, NotFound
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import job
-from astralytiq.core.security import Actor, Role
+from astralytiq.core.security import Actor
 from astralytiq.core.storage import discard
 
 from . import service
@@ -42,9 +42,7 @@ async def take_in(
     actor_name: str,
     actor_role: str | None,
 ) -> dict[str, Any]:
-    actor = Actor(
-        actor_id, actor_name, frozenset(), Role(actor_role) if actor_role else None, via="job"
-    )
+    actor = Actor.of_job(actor_id, actor_name, actor_role)
     given = UploadSignature.model_validate(signature)
     async with work.resources.database.reading() as session:
         version = await service.version_of_job(session, work.claim.id)

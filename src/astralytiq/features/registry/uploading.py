@@ -67,7 +67,7 @@ async def asked_once(
     """The answer, and whether it is new."""
     if again is None:
         return told(await ask(session, actor, name, sent, signature), name, sent), True
-    route, who = f"POST models/{name}/versions", str(actor.id or actor.name)
+    route, who = f"POST models/{name}/versions", actor.identity
     body = f"{sent.sha256} {signature.model_dump_json()}".encode()
     row, known = await idempotency.recall(session, who, route, again, body)
     if known:
@@ -119,9 +119,7 @@ async def ask(
         key=sent.key,
         sha256=sent.sha256,
         signature=signature.model_dump(mode="json"),
-        actor_id=actor.id,
-        actor_name=actor.name,
-        actor_role=actor.role,
+        **actor.for_job(),
     )
     assert job  # Only an idempotency key can keep a job out.
     audit.record(

@@ -24,9 +24,7 @@ async def ask(resources: Resources, actor: Actor, model: str) -> None:
             JOB,
             owner_id=actor.account_id,
             model=model,
-            actor_id=actor.id,
-            actor_name=actor.name,
-            actor_role=actor.role,
+            **actor.for_job(),
         )
 
     await resources.database.write(enqueue)

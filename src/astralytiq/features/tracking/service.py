@@ -25,7 +25,7 @@ async def log_metrics(
     A request that comes again under the same Idempotency-Key finds the run of the first.
     """
     run = described(actor, asked)
-    name = None if key is None else digest(str(actor.id or actor.name), key)
+    name = None if key is None else digest(actor.identity, key)
 
     def write(store: Tracker) -> str:
         return (name and logged_before(store, name, run)) or store.log(run, job_id=name)
@@ -45,7 +45,7 @@ def described(actor: Actor, asked: ModelMetrics) -> TrackedRun:
     figures = {name: getattr(asked, name) for name in FIGURES}
     named = {"model_name": asked.model_name} if asked.model_name else {}
     ours = {
-        ACTOR_TAG: str(actor.id or actor.name),
+        ACTOR_TAG: actor.identity,
         REQUEST_TAG: digest(asked.model_dump_json()),
     }
     return TrackedRun(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.db import utc_now
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Transient, job
-from astralytiq.core.security import Actor, Role
+from astralytiq.core.security import Actor
 from astralytiq.core.settings import Settings
 from astralytiq.core.tracking import TrackedRun, tracker
 from astralytiq.features.datasets import service as datasets
@@ -35,8 +35,7 @@ async def run(
     work: Work, *, actor_id: int, actor_name: str, actor_role: str | None, **asked: Any
 ) -> dict[str, Any]:
     plan = Plan(**asked)
-    role = Role(actor_role) if actor_role else None
-    actor = Actor(actor_id, actor_name, frozenset(), role, via="job")
+    actor = Actor.of_job(actor_id, actor_name, actor_role)
     async with work.resources.database.reading() as session:
         known = await registry.version_of_job(session, work.claim.id)
         wanted = await datasets.resolve(session, plan.dataset)

@@ -205,9 +205,7 @@ async def enqueue(
         **arguments,
         dataset=dataset,
         features=features,
-        actor_id=actor.id,
-        actor_name=actor.name,
-        actor_role=actor.role,
+        **actor.for_job(),
     )
     assert job  # Only an idempotency key can keep a job out.
     resource = f"model/{asked.model_name}"
