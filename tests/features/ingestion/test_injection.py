@@ -15,7 +15,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.engines.etl.faults import FORMS
 from astralytiq.features.ingestion import injection
-from astralytiq.features.ingestion.cli import etl
+from astralytiq.features.ingestion.cli import etl, source
 from tests.conftest import RunJobs, SignIn
 from tests.features.ingestion.conftest import counts
 from tests.features.ingestion.drills import (
@@ -302,6 +302,23 @@ async def test_production_refuses_every_fault_at_the_door_and_in_the_worker(
     assert (await scientist.post("/api/v1/sources/api/run")).status_code == 202
     await executor.run_until_idle(production, "tests")
     assert await stored(scientist, "api") == TITLES
+
+
+async def test_a_source_that_fails_keeps_no_other_from_running(
+    command: Command, scientist: httpx2.AsyncClient
+) -> None:
+    await scientist.post(
+        "/api/v1/sources", json={"name": "gone", "kind": "csv", "path": "nothing.csv"}
+    )
+    done = await command(source, "run", "nobody", "gone", "csv", "--json")
+    gone, csv = json.loads(done.stdout)
+    assert (gone["source"], gone["status"]) == ("gone", "failed")
+    assert (csv["source"], csv["status"]) == ("csv", "success")
+    assert done.exit_code == 2
+    assert "nobody: There is no source" in done.stderr
+    assert "gone: The job ingestion.run failed: There is no file 'nothing.csv'" in done.stderr
+    alone = await command(source, "run", "gone", "--json")
+    assert (alone.exit_code, json.loads(alone.stdout)["status"]) == (1, "failed")
 
 
 async def test_a_drill_is_one_command(command: Command, scientist: httpx2.AsyncClient) -> None:

@@ -20,7 +20,7 @@ from astralytiq.terminal import (
 from .runs import RUN_COLUMNS, FullRefresh, finished
 
 if TYPE_CHECKING:
-    from astralytiq.client import Client
+    from astralytiq.client import Client, ClientError
 
 source = group("source", "Sources: where records come from.")
 
@@ -134,16 +134,40 @@ def run_source(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read a source, or some one after the other, to the end; exit code 1 if it failed."""
+    """Read a source, or some one after the other, to the end; exit code 1 if one failed."""
     asked = {"full_refresh": full_refresh, "dry_run": dry_run}
+    faults: list[ClientError] = []
     with connected(context) as client:
-        runs = [finished(client, client.post(f"/sources/{name}/run", json=asked)) for name in names]
+        runs = [run for name in names if (run := run_to_its_end(client, name, asked, faults))]
         for run in runs if dry_run else ():
             foretell(client, run["run_id"])
-        if len(runs) == 1:
-            show_one(runs[0], as_json=as_json)
-        else:
+        if len(names) > 1:
             show(runs, RUN_COLUMNS, as_json=as_json)
+        elif runs and (as_json or not faults):
+            show_one(runs[0], as_json=as_json)
+        if faults:
+            raise faults[0]
+
+
+def run_to_its_end(
+    client: "Client", name: str, asked: dict[str, Any], faults: "list[ClientError]"
+) -> dict[str, Any] | None:
+    """What cannot run keeps no other from it: its fault is told, and the run is shown if it is one.
+
+    The first fault ends the command when all have run: it is told there.
+    """
+    from astralytiq.client import ClientError  # noqa: PLC0415 - --help needs no HTTP
+
+    run: dict[str, Any] | None = None
+    try:
+        run = client.post(f"/sources/{name}/run", json=asked)
+        return finished(client, run)
+    except ClientError as fault:
+        named = ClientError(f"{name}: {fault.detail}", fault.status, fault.faults)
+        if faults:
+            typer.echo(f"astralytiq: {' '.join(named.detail.split())}", err=True)
+        faults.append(named)
+    return client.get(f"/etl/runs/{run['run_id']}") if run else None
 
 
 def foretell(client: "Client", run_id: str) -> None:
