@@ -12,8 +12,8 @@ from astralytiq.core import http, jobs
 from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
 from astralytiq.features.ingestion import pipeline
-from astralytiq.features.ingestion.aside import Preparer
 from astralytiq.features.ingestion.models import RawApi
+from astralytiq.features.ingestion.preparing import Preparer
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest, counts
 from tests.features.ingestion.servers import Answer, Asked, Reply, serving

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import func, select
 
 from astralytiq.core.resources import Resources
-from astralytiq.features.ingestion.aside import Preparer
 from astralytiq.features.ingestion.models import RawRss
+from astralytiq.features.ingestion.preparing import Preparer
 from tests.conftest import RunJobs
 from tests.features.ingestion.conftest import Ingest, counts
 from tests.features.ingestion.servers import Asked, Reply, serving
