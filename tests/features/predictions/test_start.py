@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("numpy", "pyarrow", "mlflow", "ml_core")
+HEAVY = ("numpy", "pyarrow", "mlflow")  # `ml_core` itself loads nothing before it is used
 CODE = f"""
 import sys
 from astralytiq import wiring

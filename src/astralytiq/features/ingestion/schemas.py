@@ -139,7 +139,7 @@ class AnySource(Body):
     schedule: Rule | None = None
     primary_key: PrimaryKey | None = None
     mapping: dict[Target, Name] = Field(default_factory=dict)
-    batch_size: BatchSize = 5000
+    batch_size: BatchSize = 10_000
     schema_policy: SchemaPolicy = "evolve"
     max_reject_ratio: RejectRatio | None = None
     cursor_field: CursorField | None = None
