@@ -7,9 +7,8 @@ load costs reads only. The stage stays with its connection: making it anew for e
 are stored.
 """
 
-import io
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -45,6 +44,7 @@ from astralytiq.core.rows import (
 INTEGRITY = "23"  # SQL states of what breaks a constraint begin so.
 # Of one INSERT of SQLite; it takes no more than 32,766 parameters.
 MOST_PARAMETERS = 32_000
+LINES = 500  # of COPY, that are sent together
 
 
 @dataclass(frozen=True)
@@ -153,14 +153,20 @@ async def copy(connection: AsyncConnection, rows: Rows) -> None:
     forms = forms_of(rows.table)
     shared = [written_values([value], forms[name])[0] for name, value in rows.shared.items()]
     end = "".join(f"\t{value}" for value in shared) + "\n"
-    source = io.BytesIO((end.join(rows.values) + end).encode())
     raw: Any = (await connection.get_raw_connection()).driver_connection
+    names, source = list(rows.all_names), pieces(rows.values, end)
     try:
-        await raw.copy_to_table(rows.table.name, columns=list(rows.all_names), source=source)
+        await raw.copy_to_table(rows.table.name, columns=names, source=source)
     except Exception as fault:
         if not (getattr(fault, "sqlstate", None) or "").startswith(INTEGRITY):
             raise
         raise IntegrityError(f"COPY {rows.table.name}", None, fault) from None
+
+
+async def pieces(lines: Sequence[str], end: str) -> AsyncIterator[bytes]:
+    """Lines for COPY, so many at a time that the server reads some while the next are written."""
+    for start in range(0, len(lines), LINES):
+        yield (end.join(lines[start : start + LINES]) + end).encode()
 
 
 async def fill(connection: AsyncConnection, rows: Rows) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from astralytiq.core import bulk, jobs
+from astralytiq.core import bulk, jobs, memory
 from astralytiq.core.db import utc_now
 from astralytiq.core.errors import Conflict
 from astralytiq.core.executor import Work
@@ -112,6 +112,7 @@ class Pipeline:
                 progress = ready.batch.progress
                 store = await self.drill.armed(partial(self.store, ready))
                 run = await self.work.step(store, progress=progress)
+                memory.sweep()
                 self.work.report(progress, "loading", f"{run.records_processed:,} records")
                 limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run)
 
