@@ -159,7 +159,7 @@ async def test_a_pattern_reads_all_objects_that_fit_and_only_when_one_has_change
     whole = S3.call
 
     def by_two(self: S3, operation: str, **arguments: Any) -> dict[str, Any]:
-        more = {"MaxKeys": 2} if operation == "list_objects_v2" else {}
+        more: dict[str, Any] = {"MaxKeys": 2} if operation == "list_objects_v2" else {}
         return whole(self, operation, **arguments, **more)
 
     monkeypatch.setattr(S3, "call", by_two)
