@@ -175,6 +175,7 @@ def test_encodings_are_declared_served_or_repaired(
         (b"", "neither RSS"),
         (b"hello", "neither RSS"),
         (b'{"items": NaN}', "not valid JSON"),
+        (b'{"error": "sign in first", "items": []}', "without 'version'"),
         (b'{"a": 1}', "no 'items'"),
         (b'{"items": ' + b"[" * 10_000, "not valid JSON"),
         (b"{\xff}", "not valid JSON"),

@@ -107,6 +107,19 @@ async def test_it_tells_what_a_full_refresh_would_delete(
     assert dry["records_deleted"] == 2
 
 
+async def test_a_source_with_nothing_at_all_takes_nothing_away(
+    inbox: Path, ingest: Ingest, rehearse: Ingest, scientist: httpx2.AsyncClient
+) -> None:
+    write(inbox, "1,a\n2,b\n")
+    await ingest("shop", **SHOP)
+    write(inbox, "")
+    for run in (await rehearse(full_refresh=True), await ingest("shop", full_refresh=True)):
+        assert (run["status"], told(run)["deleted"]) == ("success", 0)
+        (words,) = await messages(scientist, run, "nothing_read")
+        assert "none of the 2 that are stored" in words
+    assert (await scientist.get("/data")).json()["total_count"] == 2
+
+
 async def test_its_events_say_why_and_what_changed(
     inbox: Path, ingest: Ingest, rehearse: Ingest, scientist: httpx2.AsyncClient
 ) -> None:

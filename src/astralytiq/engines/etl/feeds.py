@@ -218,6 +218,9 @@ def json_feed(body: bytes) -> Feed:
     items = document.get("items")
     if not isinstance(items, list):
         raise ValueError("is not a feed: it is JSON, but has no 'items' as a JSON Feed has")
+    # Some feeds leave their version out; an error in JSON may have a list of nothing, too.
+    if not items and "version" not in document:
+        raise ValueError("is not a feed: it is JSON without 'version', and its 'items' are none")
     return Feed([json_entry(item) for item in items], None)
 
 

@@ -39,6 +39,7 @@ from . import (
     secrets,
     service,
     tracing,
+    vanished,
 )
 from .batches import Batch, Position, ahead, gathered
 from .calls import Calls, Validators
@@ -216,7 +217,7 @@ class Pipeline:
         await drift.record_removals(session, run)
         result = result_of(run)
         if self.full_refresh:
-            result["records_deleted"] = await self._mark_vanished(session, run)
+            result["records_deleted"] = await vanished.mark(session, run)
         await self._keep_calls(session, run)
         await incremental.keep(session, run, self.increment)
         service.end_run(session, run, RunStatus.success)
@@ -236,12 +237,6 @@ class Pipeline:
             query = select(Checkpoint).filter_by(source=run.source)
             if checkpoint := await session.scalar(query):
                 calls.keep_learned(checkpoint, self.spec.model_dump(), learned)
-
-    async def _mark_vanished(self, session: AsyncSession, run: Run) -> int:
-        """Mark what the source no longer has; nothing while rejects hide what it does have."""
-        if not run.records_failed:
-            run.records_deleted = await records.mark_vanished(session, run.source, run.run_id)
-        return run.records_deleted
 
 
 def way_of(spec: Spec, let_in: frozenset[str] | None, *, for_sqlite: bool) -> Way:

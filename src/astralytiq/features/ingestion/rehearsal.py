@@ -14,7 +14,7 @@ from astralytiq.core.errors import Invalid
 from astralytiq.engines.etl import drift as engine
 from astralytiq.engines.etl import profiles
 
-from . import drift, events, incremental, limits, records, service
+from . import drift, events, incremental, limits, records, service, vanished
 from .models import Run, RunStatus, SourceFields
 from .pipeline import Pipeline, Ready, result_of
 from .preparing import Prepared
@@ -100,8 +100,7 @@ class Rehearsal(Pipeline):
             )
         limits.refuse_too_many_rejects(self.spec.max_reject_ratio, run, enough=0)
         if self.full_refresh and not run.records_failed and not self._forgets:
-            total = await service.count_records(session, run.source)
-            run.records_deleted = max(0, total - self._still_there)
+            await self._tell_vanished(session, run)
         for one in engine.removals(self._fields or {}, run.run_id)[: drift.MOST_EVENTS]:
             drift.tell(session, run, one)
         self.drill.tell_unreached()
@@ -111,6 +110,13 @@ class Rehearsal(Pipeline):
         events.record(session, run.run_id, "dry_run", worded(run))
         service.end_run(session, run, RunStatus.success)
         return result_of(run)
+
+    async def _tell_vanished(self, session: AsyncSession, run: Run) -> None:
+        if not run.records_processed:
+            await vanished.tell_of_nothing(session, run)
+            return
+        total = await service.count_records(session, run.source)
+        run.records_deleted = max(0, total - self._still_there)
 
 
 def worded(run: Run) -> str:

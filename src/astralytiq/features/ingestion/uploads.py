@@ -81,7 +81,7 @@ async def known(
 ) -> Uploaded | None:
     """The first answer to this key; None if this is the first, which is kept."""
     body = stored.model_dump_json().encode()
-    route, who = f"PUT source/{name}/file", str(actor.id or actor.name)
+    route, who = f"PUT source/{name}/file", actor.identity
     row, answer = await idempotency.recall(session, who, route, key, body)
     if answer:
         return Uploaded.model_validate_json(answer.body)
