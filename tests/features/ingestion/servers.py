@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -70,7 +70,8 @@ def serving(answer: Answer) -> Iterator[Server]:
             if reply.measured:
                 self.send_header("Content-Length", str(len(reply.content)))
             self.end_headers()
-            self.wfile.write(reply.content[: reply.cut])
+            with suppress(ConnectionError):  # Who asked may hang up before the end.
+                self.wfile.write(reply.content[: reply.cut])
 
         def do_POST(self) -> None:
             self.do_GET()
