@@ -7,13 +7,12 @@ Python (native/rows.h); here is what they share with it.
 import ctypes
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from astralytiq.engines.etl import packing
 from astralytiq.engines.etl.native import KERNELS
 from astralytiq.engines.etl.normalise import FIELDS, Normaliser
 from astralytiq.engines.etl.payloads import Payloads
@@ -56,7 +55,6 @@ class Work(ctypes.Structure):
         ("ids", Buffer),
         ("hashes", Buffer),
         ("rows", Buffer),
-        ("spans", Buffer),
         ("left", Buffer),
         ("n_payloads", ctypes.c_int64),
     )
@@ -66,15 +64,13 @@ class Work(ctypes.Structure):
 class Made:
     """What the kernel has made of a batch; `rows` are none of a lean one.
 
-    `left` are the places of the payloads it has left, whose records are missing in the others;
-    `spans` says where each payload stands in its text.
+    `left` are the places of the payloads it has left, whose records are missing in the others.
     """
 
     ids: list[str]
     hashes: list[str]
     rows: list[Any]
     left: list[int]
-    spans: list[int]
 
 
 class Kernel:
@@ -97,21 +93,24 @@ class Kernel:
         each = [Text(text, len(text)) for text in payloads.texts]
         texts = (Text * len(each))(*each)
         with self._one_at_a_time:
-            fault = self._prepare(
-                self._work, ctypes.byref(self._way), texts, ctypes.c_int64(len(each)), lean
-            )
-            found = Work.from_address(self._work.value or 0)
-            if fault or found.n_payloads != len(payloads):
-                return None
-            made = Made(
-                ids=texts_in(seen(found.ids)),
-                hashes=texts_in(seen(found.hashes)),
-                rows=[] if lean else self._read(seen(found.rows)),
-                left=seen(found.left).cast("q").tolist(),
-                spans=seen(found.spans).cast("I").tolist(),
-            )
-            self._rest(self._work)
-            return made
+            try:
+                fault = self._prepare(
+                    self._work, ctypes.byref(self._way), texts, ctypes.c_int64(len(each)), lean
+                )
+                found = Work.from_address(self._work.value or 0)
+                if fault or found.n_payloads != len(payloads):
+                    return None
+                return self._read_made(found, lean)
+            finally:
+                self._rest(self._work)
+
+    def _read_made(self, found: Any, lean: bool) -> Made:
+        return Made(
+            ids=texts_in(seen(found.ids)),
+            hashes=texts_in(seen(found.hashes)),
+            rows=[] if lean else self._read(seen(found.rows)),
+            left=seen(found.left).cast("q").tolist(),
+        )
 
 
 def kernel_of(
@@ -163,19 +162,6 @@ def seen(buffer: Any) -> memoryview:
 
 def lines_in(text: memoryview) -> list[str]:
     return str(text, "utf-8").split("\n")[:-1]
-
-
-def at(payloads: Payloads, spans: Sequence[int], places: Sequence[int]) -> list[Any]:
-    """The payloads at some places, in their order; no other is read."""
-    if not places:
-        return []
-    parts, number, first = [], 0, 0
-    for place in places:
-        while place >= first + payloads.sizes[number]:
-            first += payloads.sizes[number]
-            number += 1
-        parts.append(payloads.texts[number][spans[2 * place] : spans[2 * place + 1]])
-    return packing.read(b"[" + b",".join(parts) + b"]")
 
 
 view_of: Callable[..., memoryview] = ctypes.pythonapi.PyMemoryView_FromMemory

@@ -15,9 +15,9 @@ struct rows_work *rows_new(int32_t plainly) {
 }
 
 static void each_buffer(struct rows_work *work, int64_t most) {
-    struct buffer *const buffers[] = {&work->ids,     &work->hashes,   &work->rows,
-                                      &work->spans,   &work->left,     &work->content,
-                                      &work->unsorted, &work->made_key, &work->made_entity};
+    struct buffer *const buffers[] = {&work->ids,      &work->hashes,   &work->rows,
+                                      &work->left,     &work->content,  &work->unsorted,
+                                      &work->made_key, &work->made_entity};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->room <= most) continue;
         free(buffers[i]->bytes);
@@ -55,7 +55,7 @@ static bool add_record(struct rows_work *work, struct reader *reader) {
     return false;
 }
 
-static enum answer add_payload(struct rows_work *work, struct reader *reader, const char *text) {
+static enum answer add_payload(struct rows_work *work, struct reader *reader) {
     const char *const start = reader->at;
     if (!add_record(work, reader)) {
         int64_t deepest;
@@ -64,19 +64,16 @@ static enum answer add_payload(struct rows_work *work, struct reader *reader, co
         if (!put(&work->left, (const char *)&work->n_payloads, sizeof work->n_payloads))
             return NO_MEMORY;
     }
-    const struct span span = {(uint32_t)(start - text), (uint32_t)(reader->at - text)};
-    if (!put(&work->spans, (const char *)&span, sizeof span)) return NO_MEMORY;
     work->n_payloads++;
     return DONE;
 }
 
 static enum answer add_text(struct rows_work *work, struct text text) {
     struct reader reader = {text.at, text.at + text.size};
-    /* Where payloads stand, 32 bits tell. */
-    if (text.size > UINT32_MAX || !take(&reader, '[')) return UNREADABLE;
+    if (!take(&reader, '[')) return UNREADABLE;
     work->n_names = 0;
     do {
-        const enum answer answer = add_payload(work, &reader, text.at);
+        const enum answer answer = add_payload(work, &reader);
         if (answer != DONE) return answer;
     } while (take(&reader, ','));
     return take(&reader, ']') && reader.at == reader.end ? DONE : UNREADABLE;
@@ -94,7 +91,7 @@ int32_t rows_prepare(struct rows_work *work, const struct rows_way *way, const s
     work->way = way;
     work->is_lean = is_lean;
     work->n_payloads = 0;
-    work->ids.size = work->hashes.size = work->rows.size = work->spans.size = work->left.size = 0;
+    work->ids.size = work->hashes.size = work->rows.size = work->left.size = 0;
     if (!PUT(&work->ids, "[") || !PUT(&work->hashes, "[")) return NO_MEMORY;
     if (way->for_sqlite && !PUT(&work->rows, "[")) return NO_MEMORY;
     for (int64_t i = 0; i < n_texts; i++) {

@@ -15,7 +15,7 @@ enum field { TITLE, DESCRIPTION, CONTENT, AUTHOR, PUBLISHED_AT, URL, CATEGORY, N
 enum {
     MOST_KEYS = 8,         /* fields of a primary key */
     MOST_MEMBERS = 1024,   /* of an object */
-    MOST_SORTED = 4096,    /* members of objects within objects that are sorted at a time */
+    MOST_SORTED = 1024,    /* members of objects within objects that are sorted at a time */
     LONGEST_PAYLOAD = 1 << 20,
     LONGEST_KEY = 500      /* characters */
 };
@@ -45,17 +45,11 @@ struct member {
     struct value value;
 };
 
-/* Where a payload stands in its text. */
-struct span {
-    uint32_t start, end;
-};
-
 /* What was made of a batch, in buffers that serve the next one, too. Laid out as Work in
    compiled.py as far as the first comment. */
 struct rows_work {
     struct buffer ids, hashes; /* JSON arrays of texts */
     struct buffer rows;        /* a JSON array of arrays for SQLite, lines of COPY for PostgreSQL */
-    struct buffer spans;       /* of each payload */
     struct buffer left;        /* int64_t: the places of the payloads that are left to Python */
     int64_t n_payloads;
 
@@ -93,13 +87,14 @@ struct rows_work {
 /* Reads the payload at hand into `work`; false where it is for Python. */
 bool read_payload(struct rows_work *work, struct reader *reader);
 
+/* The record's key and, in `made_entity`, what its entity's hash is of; the same. */
+bool make_key(struct rows_work *work);
+bool make_entity(struct rows_work *work);
+
 /* Makes its record; false where it is for Python. */
 bool make_record(struct rows_work *work);
 
 /* Writes the record's row. */
 bool write_row(struct rows_work *work, int64_t position);
-
-/* A text without its escapes. */
-char *write_plain(const struct value *value, char *to);
 
 #endif
