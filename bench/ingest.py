@@ -32,6 +32,8 @@ from ingest_peers import DLT_SCRIPT, dlt_python, limit, with_host
 
 
 async def ours(what: str, home: Path, database: str, url: str) -> dict[str, float]:
+    import httpx2
+
     from astralytiq import home as houses
     from astralytiq import migrations, wiring
     from astralytiq.core import executor, memory
@@ -43,6 +45,8 @@ async def ours(what: str, home: Path, database: str, url: str) -> dict[str, floa
 
     wiring.load_tables()
     wiring.load_jobs()
+    # What dlt has imported before its clock starts, too.
+    httpx2.AsyncHTTPTransport()
     settings = Settings(
         _env_file=None, astralytiq_home=home, database_url=database,
         allow_private_sources=("127.0.0.1",), source_roots=(str(home),),
