@@ -14,10 +14,7 @@ from astralytiq.engines.etl import blocks, compiled_csv, csv_rows, lines
 from astralytiq.engines.etl.compiled_csv import CompiledCsv
 from astralytiq.engines.etl.compressed import Damaged
 from astralytiq.engines.etl.csv_rows import CsvRows, Written
-from astralytiq.engines.etl.native import KERNELS
 from astralytiq.engines.etl.payloads import Payloads
-
-pytestmark = pytest.mark.skipif(KERNELS.library() is None, reason="there is no kernel")
 
 PARTS = [
     b"a", b"1", b",", b",", b",", b";", b'"', b'""', b"\n", b"\n", b"\r\n", b"\r", b"\n\n", b"\\",

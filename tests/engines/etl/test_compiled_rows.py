@@ -21,8 +21,6 @@ from astralytiq.features.ingestion.models import DataRecord
 from astralytiq.features.ingestion.preparing import Prepared, Preparer, Way
 from ml_core.builds import BUILDS
 
-pytestmark = pytest.mark.skipif(KERNELS.library() is None, reason="there is no kernel")
-
 FORMS = bulk.forms_of(DataRecord.__table__)  # type: ignore[arg-type]
 WORDS = (
     "", "a", "Grün", "😀", "\\N", "a\tb", "a\nb\r", '"', "\\", "/", "\x00", "\x01", "\x1f", "\x7f",
@@ -128,31 +126,29 @@ def way_of(for_sqlite: bool = True, cells: bool = True, **other: Any) -> Way:
     return Way("shop", cells=cells, every=False, for_sqlite=for_sqlite, forms=FORMS, **wanted)
 
 
-@settings(max_examples=60, deadline=None)
-@given(table, keys, mappings, let_in, st.booleans())
-def test_cells(
-    payloads: list[Any],
+def test_there_is_a_kernel_where_there_is_a_compiler() -> None:
+    """Without one the tests below would compare Python with itself."""
+    assert KERNELS.library() is not None
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    st.tuples(st.just(True), table) | st.tuples(st.just(False), rows),
+    keys,
+    mappings,
+    let_in,
+    st.booleans(),
+)
+def test_drawn_payloads(
+    drawn_ones: tuple[bool, list[Any]],
     key: list[str],
     mapping: dict[str, str],
     allowed: list[str] | None,
     for_sqlite: bool,
 ) -> None:
+    cells, payloads = drawn_ones
     with pytest.MonkeyPatch.context() as patch:
-        way = way_of(for_sqlite, primary_key=key, mapping=mapping, let_in=allowed)
-        same(way, payloads, patch)
-
-
-@settings(max_examples=60, deadline=None)
-@given(rows, keys, mappings, let_in, st.booleans())
-def test_values(
-    payloads: list[Any],
-    key: list[str],
-    mapping: dict[str, str],
-    allowed: list[str] | None,
-    for_sqlite: bool,
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        way = way_of(for_sqlite, False, primary_key=key, mapping=mapping, let_in=allowed)
+        way = way_of(for_sqlite, cells, primary_key=key, mapping=mapping, let_in=allowed)
         same(way, payloads, patch)
 
 
