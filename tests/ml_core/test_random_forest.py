@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -195,13 +196,24 @@ def test_a_forest_grown_by_other_processes_is_the_same() -> None:
 
 
 def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = Event()
+
+    class Pool(ThreadPoolExecutor):
+        def __exit__(self, *raised: Any) -> bool | None:
+            given_up.set()
+            return super().__exit__(*raised)
+
     def cancel(done: int, total: int) -> None:
         raise CancelledError
 
     monkeypatch.delitem(sys.modules, "joblib", raising=False)
+    monkeypatch.setattr(parallel, "ThreadPoolExecutor", Pool)
     grown: list[int] = []
+    first_seed = seeds_of(0, 1)[0]
 
     def counted(*args: Any) -> list[Planted]:
+        # All but the first turn wait, so that cancelling never comes too late.
+        assert args[-1][0] == first_seed or given_up.wait(60)
         grown.append(len(args[-1]))
         return plant_some(*args)
 
@@ -209,7 +221,8 @@ def test_a_cancelled_fit_grows_no_more_trees(monkeypatch: pytest.MonkeyPatch) ->
     x, y = clouds(60, 4)
     with pytest.raises(CancelledError):
         RandomForestClassifier(400, n_jobs=2, random_state=0).fit(x, y, progress=cancel)
-    assert 0 < sum(grown) < 400
+    # 50 trees a turn: the first, and one that each of the two threads may have begun.
+    assert 50 <= sum(grown) <= 150
 
 
 def test_n_jobs_below_0_leave_processors_free(monkeypatch: pytest.MonkeyPatch) -> None:
