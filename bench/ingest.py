@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,10 @@ from ingest_peers import DLT_SCRIPT, dlt_python, limit, with_host
 
 
 async def ours(what: str, home: Path, database: str, url: str) -> dict[str, float]:
-    import httpx2
-
     from astralytiq import home as houses
     from astralytiq import migrations, wiring
     from astralytiq.core import executor, memory
+    from astralytiq.core.http import direct_transport
     from astralytiq.core.resources import opened
     from astralytiq.core.security import SYSTEM
     from astralytiq.core.settings import Settings
@@ -45,8 +45,9 @@ async def ours(what: str, home: Path, database: str, url: str) -> dict[str, floa
 
     wiring.load_tables()
     wiring.load_jobs()
-    # What dlt has imported before its clock starts, too.
-    httpx2.AsyncHTTPTransport()
+    # The client for HTTP, whole, as what dlt needs of its own is imported before the clock, too.
+    direct_transport()
+    import_module("anyio._backends._asyncio")
     settings = Settings(
         _env_file=None, astralytiq_home=home, database_url=database,
         allow_private_sources=("127.0.0.1",), source_roots=(str(home),),

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from astralytiq.core.http import Attempt, Watcher
+from astralytiq.core.http import Attempt, Watcher, direct_transport
 
 from .models import Checkpoint
 
@@ -34,7 +34,7 @@ class Calls(Watcher):
 
     known: Validators = field(default_factory=dict)
     checked: Callable[[], None] = nothing
-    transport: Callable[[], httpx2.AsyncBaseTransport] = httpx2.AsyncHTTPTransport
+    transport: Callable[[], httpx2.AsyncBaseTransport] = direct_transport
     secret: str = field(default="", repr=False)  # that we keep and the source refers to
     page: int = 1
     unchanged: bool = False

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import httpx2
 
+from astralytiq.core.http import direct_transport
 from astralytiq.engines.etl.faults import ANSWERS, Fault
 
 Due = Callable[[frozenset[str]], Fault | None]
@@ -16,7 +17,7 @@ class FaultyTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, due: Due) -> None:
         self._due = due
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = direct_transport()
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         fault = self._due(ANSWERS)
