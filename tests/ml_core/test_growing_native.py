@@ -104,6 +104,18 @@ def test_codes_around_16_bits_change_no_bit(n_rows: int) -> None:
     assert_all_agree((params, x, y, None))
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_column_of_few_values_beside_one_of_very_many_changes_no_bit(n_classes: int) -> None:
+    # The codes of all columns are as wide as the widest needs, 32 bits here.
+    rng = np.random.default_rng(0)
+    n_rows = 70_000
+    x = np.column_stack([rng.permutation(n_rows), rng.integers(n_classes, size=(n_rows, 1))])
+    y = x[:, 1]
+    params = {"max_bins": None, "bootstrap": False, "max_depth": 3, "max_features": None}
+    assert_all_agree((params, x, y, None))
+    assert DecisionTreeClassifier(max_depth=n_classes - 1).fit(x, y).score(x, y) == 1.0
+
+
 @pytest.mark.parametrize("n_counted", [32_766, 32_767, 32_768])
 @pytest.mark.parametrize("n_classes", [2, 64, 65])
 def test_features_side_by_side_change_no_bit(n_counted: int, n_classes: int) -> None:

@@ -178,9 +178,12 @@ ALWAYS_INLINE bool search_tallies(Grower *g, Column column, const Entry *entries
     if (column.bytes == 1) {
         if (marked) tally(g, column, entries, n, 1, true, two_classes);
         else tally(g, column, entries, n, 1, false, two_classes);
-    } else {
+    } else if (column.bytes == 2) {
         if (marked) tally(g, column, entries, n, 2, true, two_classes);
         else tally(g, column, entries, n, 2, false, two_classes);
+    } else {
+        /* Few bins, but some other column has more than 16 bits can number. */
+        tally(g, column, entries, n, 4, marked, two_classes);
     }
     return marked ? scan_marked(g, column.n_bins, feature, best, score, two_classes)
                   : scan_all(g, column.n_bins, feature, best, score, two_classes);
