@@ -16,8 +16,8 @@ from ml_core.draws import Draws
 from ml_core.splitting import Cut, Least, Looking, Sample, best_cut
 from ml_core.trees import LEAF, NODE_OF, Nodes, Shares
 
-# More than a tree has levels or a fit has rows.
-UNLIMITED = 2**62
+# More than a tree has levels or a fit has rows; C doubles it.
+UNLIMITED = 2**61
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,14 @@ def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
     assert rows[tree.feature >= 0].min() >= 30
 
 
+@pytest.mark.parametrize("limit", ["min_samples_leaf", "min_samples_split"])
+def test_limits_beyond_any_number_of_rows_leave_the_root(limit: str) -> None:
+    x, y = clouds(50, 3)
+    for rows in (2**31, 2**32, 2**62, 2**63, 10**30):
+        assert DecisionTreeClassifier(**{limit: rows}).fit(x, y).tree_.n_nodes == 1
+    assert DecisionTreeClassifier(max_depth=10**30).fit(x, y).score(x, y) == 1.0
+
+
 def test_leaves_answer_with_the_shares_of_the_rows_that_reach_them() -> None:
     x, y = clouds(150, 4)
     tree = DecisionTreeClassifier(random_state=0, max_depth=4).fit(x, y).tree_
