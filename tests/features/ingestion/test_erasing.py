@@ -7,15 +7,18 @@ from typing import Any
 import httpx2
 import pytest
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.db import Database
+from astralytiq.core.jobs import Job, JobEvent
 from astralytiq.core.security import Role
-from astralytiq.engines.etl.packing import unpacked
+from astralytiq.engines.etl.packing import packed, unpacked
 from astralytiq.features.ingestion import erasing
 from astralytiq.features.ingestion.cli import data
 from astralytiq.features.ingestion.models import (
     DataRecord,
     Drift,
+    RawApi,
     RawCsv,
     RecordVersion,
     Reject,
@@ -33,7 +36,7 @@ pytestmark = pytest.mark.anyio
 
 HER = "Ada-Lovelace"
 PEOPLE: dict[str, Any] = {"kind": "csv", "primary_key": "id"}
-STORED = (DataRecord, RecordVersion, Reject, Run, RunEvent, Drift)
+STORED = (DataRecord, RecordVersion, Reject, Run, RunEvent, Drift, Job, JobEvent)
 
 
 def write(inbox: Path, *rows: str) -> None:
@@ -145,6 +148,59 @@ async def test_a_source_that_is_gone_is_searched_by_what_is_known(
     assert (await admin.delete(f"/data/{record}")).status_code == 202
     await run_jobs()
     assert (await payloads(database))[-1][0] is None
+
+
+async def test_she_goes_from_the_payloads_of_all_kinds_that_a_source_has_had(
+    inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, database: Database,
+    run_jobs: RunJobs,
+) -> None:  # fmt: skip
+    """By today's key the rows of the other kind cannot be told: the same payload is hers too, and
+    the number of its batch is another's in today's table."""
+    write(inbox, "2,Bob,,y", f"1,{HER},,x")
+    await ingest("shop", **PEOPLE, path="people.csv")
+    write(inbox, "2,Bobby,,y", f"1,{HER},,x")
+    await ingest("shop")
+    await scientist.delete("/api/v1/sources/shop", params={"records": "keep"})
+    anew = {"name": "shop", "kind": "api", "url": "https://example.org", "primary_key": "key"}
+    assert (await scientist.post("/api/v1/sources", json=anew)).status_code == 201
+    others = [{"key": "7", "title": "Eve"}, {"key": "8", "title": "Dan"}, {"key": "1"}]
+
+    async def store(session: AsyncSession) -> None:
+        row = RawApi(source="shop", run_id="later", batch=1, record_count=3, payload=packed(others))
+        session.add(row)
+
+    await database.write(store)
+    await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    await run_jobs()
+    assert "Lovelace" not in await everything(database)
+    assert [[one and one["id"] for one in batch] for batch in await payloads(database)] == [
+        ["2", None], ["2", None]
+    ]  # fmt: skip
+    async with database.reading() as session:
+        assert unpacked((await session.scalars(select(RawApi.payload))).one()) == [
+            *others[:2],
+            None,
+        ]
+
+
+async def test_no_word_of_hers_stays_where_a_run_told_why_it_failed(
+    inbox: Path, ingest: Ingest, scientist: httpx2.AsyncClient, database: Database,
+    run_jobs: RunJobs,
+) -> None:  # fmt: skip
+    write(inbox, "1,A title,,x")
+    await ingest("shop", **PEOPLE, path="people.csv", mapping={"published_at": "note"})
+    write(inbox, f"1,A title,,{HER}")
+    failed = await ingest("shop")
+    assert HER in failed["error"]
+    await scientist.post("/api/v1/sources/shop/run", json={"dry_run": True})
+    await run_jobs()
+    write(inbox, "1,A title,,2026-01-01")
+    await ingest("shop")
+    await scientist.delete(f"/data/{await id_of(scientist, '1')}")
+    await run_jobs()
+    assert "Lovelace" not in await everything(database)
+    told = (await scientist.get(f"/api/v1/etl/runs/{failed['run_id']}")).json()["error"]
+    assert told.startswith("All 1 records were rejected. See GET /api/v1/etl/rejects")
 
 
 @pytest.mark.usefixtures("ingested")

@@ -8,7 +8,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 
-from . import erasing, indexing, pipeline, rejects, replay, scheduling, service, tidying
+from . import (
+    erasing,
+    indexing,
+    pipeline,
+    purging,
+    rejects,
+    replay,
+    scheduling,
+    service,
+    tidying,
+)
 from .pipeline import Pipeline
 from .rehearsal import Rehearsal
 
@@ -53,9 +63,9 @@ async def index_records(work: Work) -> dict[str, Any]:
 
 @job(erasing.JOB)
 async def erase_payloads(
-    work: Work, entity_id: str, keys: dict[str, list[str]], places: dict[str, list[list[int]]]
+    work: Work, entity_id: str, keys: dict[str, list[str]], places: dict[str, list[list[Any]]]
 ) -> dict[str, Any]:
-    return await erasing.work_off(work, entity_id, keys, places)
+    return await purging.work_off(work, entity_id, keys, places)
 
 
 @ending(replay.JOB)

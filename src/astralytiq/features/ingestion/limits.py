@@ -9,6 +9,7 @@ from .models import Reject, Run
 
 # A share of fewer records than these says nothing yet; at a run's end it does.
 ENOUGH = 100
+BECAUSE = ", the first because: "  # An erasure forgets what follows it.
 
 
 def refuse_too_many_rejects(most: float | None, run: Run, enough: int = ENOUGH) -> None:
@@ -29,8 +30,8 @@ async def refuse_nothing_but_rejects(session: AsyncSession, run: Run) -> None:
         return
     first = select(Reject.reason).where(Reject.run_id == run.run_id).order_by(Reject.id)
     reason = await session.scalar(first.limit(1))
+    words = (reason or "").rstrip(".")
     raise Invalid(
-        f"All {run.records_processed:,} records were rejected, the first because: "
-        f"{(reason or '').rstrip('.')}. "
+        f"All {run.records_processed:,} records were rejected{BECAUSE}{words}. "
         f"See GET /api/v1/etl/rejects?run_id={run.run_id}, mend the source, and run it again."
     )

@@ -20,6 +20,7 @@ from .pipeline import Pipeline, Ready, result_of
 from .preparing import Prepared
 
 MOST_REASONS = 20
+WOULD_REJECT = "would_reject"
 MOST_REMEMBERED = 2_000_000  # records, about 100 bytes each
 
 
@@ -70,7 +71,7 @@ class Rehearsal(Pipeline):
         for one in ready.prepared.rejects[: MOST_REASONS - self._reasons]:
             at = run.records_processed + one.position + 1
             words = f"Record {at:,} would be rejected: {one.reason}"
-            events.record(session, run.run_id, "would_reject", words, record=at, reason=one.reason)
+            events.record(session, run.run_id, WOULD_REJECT, words, record=at, reason=one.reason)
             self._reasons += 1
         run.records_failed += len(ready.prepared.rejects)
 
