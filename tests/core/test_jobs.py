@@ -1,18 +1,23 @@
 """Jobs: claimed once, fenced, resumed, retried, cancelled, and given back when a worker dies."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import executor, jobs
+from astralytiq.core.clock import DatabaseNow
 from astralytiq.core.errors import Conflict, Invalid, NotFound
 from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Claim, Job, JobStatus, LeaseLost, Transient
 from astralytiq.core.resources import Resources
 from tests.conftest import RunJobs
+from tests.patience import soon, until
 
 pytestmark = pytest.mark.anyio
 
@@ -196,30 +201,39 @@ async def test_a_running_job_stops_at_its_next_step(
     assert (found.status, found.checkpoint) == ("cancelled", {"done": 1})
 
 
+async def lease_ends_in(seconds: float, session: AsyncSession) -> None:
+    await session.execute(update(Job).values(lease_until=DatabaseNow(seconds)))
+
+
 async def test_the_heartbeat_keeps_the_lease_and_stores_reports(
     resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The handler computes in a thread for longer than its lease; nobody may take it away."""
-    monkeypatch.setattr(executor, "REPORT_SECONDS", 0.05)
-    quick = Resources(
-        resources.settings.model_copy(update={"job_lease_seconds": 2}),
-        resources.database,
-        resources.storage,
-    )
-    seen: list[float] = []
+    """The handler computes for longer than its lease, by a clock that runs a second a look."""
+    monkeypatch.setattr(executor, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(executor, "monotonic", itertools.count().__next__)
+    lease = resources.settings.job_lease_seconds
+
+    async def renewed() -> bool:
+        query = select(Job.id).where(Job.lease_until > DatabaseNow(lease * 0.6))
+        async with resources.database.reading() as session:
+            return await session.scalar(query) is not None
+
+    async def stored() -> bool:
+        return (await read(resources, job.id)).progress == 0.5
 
     async def compute(work: Work, to: int) -> None:
         work.report(0.5, "growing", "tree 1 of 2")
-        for _ in range(8):
-            await asyncio.sleep(0.4)
-            assert await resources.database.write(jobs.reap) == 0
-        seen.append((await read(resources, work.claim.id)).progress)
+        await until(stored)
+        for _ in range(3):  # Nothing new to report.
+            await resources.database.write(partial(lease_ends_in, lease * 0.5))
+            await until(renewed)
+        assert await resources.database.write(jobs.reap) == 0
 
     monkeypatch.setitem(jobs.HANDLERS, "tests.count", compute)
     job = await queue(resources)
-    await executor.run_until_idle(quick, "w")
-    assert (await read(resources, job.id)).status == JobStatus.succeeded
-    assert seen == [0.5]
+    await executor.run_until_idle(resources, "w")
+    found = await read(resources, job.id)
+    assert (found.status, found.attempt) == (JobStatus.succeeded, 1)
 
 
 async def test_unknown_jobs_are_told_so(resources: Resources) -> None:
@@ -232,16 +246,34 @@ async def forever(resources: Resources) -> AsyncIterator[asyncio.Event]:
     stop = asyncio.Event()
     life = asyncio.create_task(executor.run_forever(resources, "w", stop))
     yield stop
-    await asyncio.wait_for(life, 5)
+    stop.set()
+    await soon(life)
 
 
 async def test_a_worker_finds_new_work_by_itself_and_leaves_when_told(
     resources: Resources, recorder: Recorder, forever: asyncio.Event
 ) -> None:
     job = await queue(resources)
-    for _ in range(100):
-        if (await read(resources, job.id)).status == JobStatus.succeeded:
-            break
-        await asyncio.sleep(0.05)
+
+    async def succeeded() -> bool:
+        return (await read(resources, job.id)).status == JobStatus.succeeded
+
+    await until(succeeded)
     forever.set()
-    assert (await read(resources, job.id)).status == JobStatus.succeeded
+
+
+async def test_a_worker_told_to_leave_while_it_takes_a_job_hands_that_back(
+    resources: Resources, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, take = asyncio.Event(), jobs.claim
+
+    async def told_meanwhile(session: AsyncSession, owner: str, lease: float) -> Claim | None:
+        held = await take(session, owner, lease)
+        stop.set()
+        return held
+
+    monkeypatch.setattr(jobs, "claim", told_meanwhile)
+    job = await queue(resources)
+    await soon(executor.run_forever(resources, "w", stop))
+    found = await read(resources, job.id)
+    assert (found.status, found.attempt, found.checkpoint) == (JobStatus.queued, 0, None)

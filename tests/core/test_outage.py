@@ -2,8 +2,9 @@
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import httpx2
@@ -20,6 +21,7 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import Job, JobStatus
 from astralytiq.core.problems import refuse_database
 from astralytiq.core.resources import Resources
+from tests.patience import soon, until
 
 pytestmark = pytest.mark.anyio
 
@@ -61,14 +63,6 @@ def outage(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 async def read(resources: Resources, job_id: str) -> Job:
     async with resources.database.reading() as session:
         return await jobs.get(session, job_id)
-
-
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    for _ in range(200):
-        if await look():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it did not come to pass")
 
 
 async def queued(resources: Resources) -> str:
@@ -115,7 +109,8 @@ async def test_a_heartbeat_outlives_an_outage(
         left[0] = 2
         for step in range(1, steps + 1):
             work.report(step / steps, "working")
-            await asyncio.sleep(0.1)
+            refused = min(step, 2)
+            await until(lambda n=refused: asyncio.sleep(0, left[0] == 2 - n))  # type: ignore[misc]
 
     monkeypatch.setitem(jobs.HANDLERS, "tests.wait", report)
     job_id = await queued(resources)
@@ -137,7 +132,7 @@ async def test_broadcasts_go_on_after_an_outage(
         left[0] = 3
         await until(lambda: asyncio.sleep(0, left[0] == 0))
         await resources.database.write(say)
-        assert (await asyncio.wait_for(queue.get(), 5)).payload == {"n": 1}
+        assert (await soon(queue.get())).payload == {"n": 1}
         tail.cancel()
 
 
@@ -201,7 +196,7 @@ async def test_a_worker_told_to_leave_hands_its_job_back_and_the_attempt_is_not_
 
     async def go_on(work: Work, steps: int) -> None:
         done = (work.checkpoint or {"done": 0})["done"]
-        for step in range(done, 1000):
+        for step in count(done):
             await work.step(nothing, checkpoint={"done": step + 1})
             begun.set()
             await asyncio.sleep(0.01)
@@ -213,9 +208,9 @@ async def test_a_worker_told_to_leave_hands_its_job_back_and_the_attempt_is_not_
     job_id = await queued(resources)
     stop = asyncio.Event()
     life = asyncio.create_task(executor.run_forever(resources, "w", stop))
-    await asyncio.wait_for(begun.wait(), 10)
+    await soon(begun.wait())
     stop.set()
-    await asyncio.wait_for(life, 5)
+    await soon(life)
     found = await read(resources, job_id)
     assert (found.status, found.attempt, found.lease_owner) == ("queued", 0, None)
     assert found.checkpoint

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -91,14 +92,14 @@ class Work:
 
     async def heartbeat(self) -> None:
         """Keep the lease, and store the latest report, until cancelled."""
-        since_renewal, stored = 0.0, self._report
+        renewed, stored = monotonic(), self._report
         pause = min(REPORT_SECONDS, self._lease / 4)
         while True:
             await asyncio.sleep(pause)
-            since_renewal += pause
-            if self._report is stored and since_renewal < self._lease / 4:
+            # By a clock: on a busy machine a pause lasts longer than it was asked to.
+            if self._report is stored and monotonic() - renewed < self._lease / 4:
                 continue
-            since_renewal, stored = 0.0, self._report
+            renewed, stored = monotonic(), self._report
             await self._renew(stored)
 
     async def _renew(self, report: dict[str, Any]) -> None:
@@ -200,6 +201,11 @@ async def run_forever(resources: Resources, owner: str, stop: asyncio.Event) -> 
     """A worker's life. Told to stop, it hands the job in hand back at its next step."""
     current: list[Work] = []
 
+    def begun(work: Work) -> None:
+        current.append(work)
+        if stop.is_set():  # It was told while the job was being claimed.
+            work.leave()
+
     async def watch() -> None:
         await stop.wait()
         for work in current:
@@ -208,16 +214,16 @@ async def run_forever(resources: Resources, owner: str, stop: asyncio.Event) -> 
     watching = asyncio.create_task(watch())
     while not stop.is_set():
         current.clear()
-        if not await looked(resources, owner, current):
+        if not await looked(resources, owner, begun):
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), POLL_SECONDS)
     await watching
 
 
-async def looked(resources: Resources, owner: str, current: list[Work]) -> bool:
+async def looked(resources: Resources, owner: str, begun: Callable[[Work], None]) -> bool:
     """Run the next job, if any. A database that is away for a while does not end the worker."""
     try:
-        return await run_next(resources, owner, current.append)
+        return await run_next(resources, owner, begun)
     except (SQLAlchemyError, OSError) as error:
         log.error("the database does not answer", extra={"error": str(error)})
         await asyncio.sleep(OUTAGE_SECONDS)
