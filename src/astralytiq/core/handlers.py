@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core.errors import AppError, Unavailable
+from astralytiq.core.shortages import shortage
 
 Handler = Callable[..., Awaitable[dict[str, Any] | None]]
 Ending = Callable[[AsyncSession, dict[str, Any]], Awaitable[None]]
@@ -65,6 +66,8 @@ def worded(failure: BaseException) -> str:
     """Only words that were written for people are shown: others may hold paths, SQL or data."""
     if isinstance(failure, (AppError, Transient)):
         return str(failure)
+    if short := shortage(failure):
+        return f"{short}, then try again. What was stored before stands; it goes on from there."
     return f"Internal fault ({type(failure).__name__}): see the log."
 
 

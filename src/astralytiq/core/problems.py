@@ -1,6 +1,5 @@
 """Words every refusal as RFC 9457 problem+json: what, why, and what to do next."""
 
-import errno
 import logging
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -29,6 +28,7 @@ from astralytiq.core.errors import (
 from astralytiq.core.logging import client_address, request_id
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor, anonymous
+from astralytiq.core.shortages import is_about_space
 from astralytiq.core.web import template
 
 log = logging.getLogger(__name__)
@@ -161,12 +161,6 @@ def is_about_a_value(error: DBAPIError) -> bool:
     return state.startswith("22") or isinstance(cause, ValueError)
 
 
-def is_about_space(error: DBAPIError) -> bool:
-    """SQLite says so in words; PostgreSQL by SQL state 53100, "disk full"."""
-    full = getattr(error.orig, "sqlstate", None) == "53100"
-    return full or "database or disk is full" in str(error.orig)
-
-
 def disk_is_full(request: Request) -> JSONResponse:
     words = "The disk is full: free some space, then try again. Nothing was stored."
     return problem(507, "Insufficient storage", words, instance=request.url.path)
@@ -176,7 +170,7 @@ async def refuse_database(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DBAPIError) and is_about_a_value(error):
         return await refuse_value(request, error)
     log.error("database error", exc_info=error)
-    if isinstance(error, DBAPIError) and is_about_space(error):
+    if is_about_space(error):
         return disk_is_full(request)
     return await refuse(request, Unavailable("The database does not answer; try again shortly."))
 
@@ -184,7 +178,7 @@ async def refuse_database(request: Request, error: Exception) -> JSONResponse:
 async def refuse_outage(request: Request, error: Exception) -> JSONResponse:
     """Something outside of us is away or full; a programming error is none of these."""
     log.error("a dependency failed", exc_info=error)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_about_space(error):
         return disk_is_full(request)
     return await refuse(request, Unavailable("Something we depend on is away; try again shortly."))
 

@@ -1,12 +1,16 @@
 """However a run ends, it ends: and what it was stays true."""
 
 import asyncio
+import errno
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from hashlib import sha512
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import bulk, executor, jobs
@@ -14,6 +18,8 @@ from astralytiq.core.executor import Work
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Role
 from astralytiq.features.ingestion import deleting, indexing, pipeline, service
+from astralytiq.features.ingestion.models import Run
+from astralytiq.features.ingestion.pipeline import Pipeline, Ready
 from tests.conftest import RunJobs, SignIn
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +68,84 @@ async def test_a_run_whose_last_worker_died_has_failed(
         await resources.database.write(lambda s: jobs.claim(s, "w", -1))
         await resources.database.write(jobs.reap)
     assert await status_of(scientist, run) == "failed"
+
+
+class DriversError(Exception):
+    def __init__(self, state: str) -> None:
+        self.sqlstate = state
+
+
+async def limit_pages(resources: Resources, more: int) -> None:
+    """SQLite's own limit stands for a disk with so much room."""
+    async with resources.database.writer.connect() as connection:
+        used = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
+        await connection.exec_driver_sql(f"PRAGMA max_page_count = {used + more}")
+
+
+@pytest.fixture
+async def disk(
+    resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> AsyncGenerator[Callable[[int], Awaitable[None]]]:
+    """Sets how much room is left: on PostgreSQL, which has no such switch, its error is raised."""
+    store, room = pipeline.Pipeline._store_raw, [1_000_000]
+
+    async def store_raw(self: Pipeline, session: AsyncSession, run: Run, ready: Ready) -> int:
+        if run.batches >= 1 and room[0] < 100:
+            raise OperationalError("INSERT", {}, DriversError("53100"))
+        return await store(self, session, run, ready)
+
+    async def leave(pages: int) -> None:
+        room[0] = pages
+        if resources.database.is_sqlite:
+            await limit_pages(resources, pages)
+
+    if not resources.database.is_sqlite:
+        monkeypatch.setattr(pipeline.Pipeline, "_store_raw", store_raw)
+    monkeypatch.setattr(jobs, "BACKOFF_SECONDS", 0.0)
+    yield leave
+    await leave(1_000_000)
+
+
+async def test_a_disk_that_fills_up_within_a_run_is_told_and_costs_nothing(
+    scientist: httpx2.AsyncClient,
+    inbox: Path,
+    run_jobs: RunJobs,
+    disk: Callable[[int], Awaitable[None]],
+) -> None:
+    # What packs badly: pages are what is to run out.
+    rows = [f"{n},{sha512(str(n).encode()).hexdigest()}\n" for n in range(900)]
+    (inbox / "shop.csv").write_text("id,title\n" + "".join(rows))
+    await scientist.patch("/api/v1/sources/shop", json={"batch_size": 300})
+    run = await begun(scientist)
+    await disk(60)
+    await run_jobs()
+    address = f"/api/v1/etl/runs/{run['run_id']}"
+    found = (await scientist.get(address)).json()
+    assert (found["status"], 0 < found["batches"] < 3) == ("failed", True)
+    assert "disk is full: free some space, then try again. What was stored" in found["error"]
+    assert (await scientist.get("/data")).json()["total_count"] == found["records_inserted"]
+    await disk(1_000_000)
+    again = await scientist.post(f"/api/v1/jobs/{run['job_id']}/retry")
+    assert again.status_code in (200, 202)
+    await run_jobs()
+    found = (await scientist.get(address)).json()
+    assert (found["status"], found["records_inserted"], found["batches"]) == ("success", 900, 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (OSError(errno.ENOSPC, "/srv/secret/place"), "The disk is full: free some space"),
+        (OSError(errno.EDQUOT, "quota"), "The disk is full: free some space"),
+        (OperationalError("X", {}, DriversError("53300")), "has no connection left: raise its max"),
+        (OperationalError("X", {}, DriversError("53200")), "has run out of memory: give it more"),
+        (OperationalError("X", {}, DriversError("42000")), "Internal fault (OperationalError)"),
+    ],
+)
+def test_what_has_run_out_is_told_and_tried_again(fault: Exception, words: str) -> None:
+    assert words in jobs.worded(fault)
+    assert "secret" not in jobs.worded(fault)
+    assert not jobs.is_final(fault)
 
 
 async def test_26_a_run_that_fails_by_our_own_fault_shows_nothing_of_it(
