@@ -2,6 +2,7 @@
 
 import base64
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 ITEMS = [{"id": at, "name": f"Item {at}", "owner": {"login": "ann"}} for at in range(7)]
 PAGE = 3
+JSON = {"accept": "application/json"}
 SECRET = "hunter2-hunter2"
 
 
@@ -309,6 +311,122 @@ async def test_a_page_in_anothers_place_is_asked_for_again_later(
         assert (await scientist.get("/data")).json()["total_count"] == 3
     else:
         assert (run["status"], counts(run)) == ("success", (7, 7, 0, 0))
+
+
+# The end of the pages --------------------------------------------------------------------------
+
+
+def ending_with(status: int, answers: Counter[str], stumbles: Callable[[str], bool]) -> Answer:
+    """Two full pages and a half, then `status`; and where `stumbles` says so before."""
+
+    def answer(asked: Asked) -> Reply:
+        number = asked.params["p"]
+        answers[number] += 1
+        page = by_number(asked)
+        return Reply(status=status) if stumbles(number) or not page.body else page
+
+    return answer
+
+
+@pytest.mark.parametrize("status", [404, 400, 410, 416, 422])
+async def test_a_page_behind_the_last_that_is_refused_ends_the_run_if_its_source_says_so(
+    ingest: Ingest, scientist: httpx2.AsyncClient, status: int
+) -> None:
+    answers: Counter[str] = Counter()
+    paging = {"style": "page", "param": "p"}
+    with serving(ending_with(status, answers, lambda _: False)) as server:
+        failed = await ingest("items", **source(server.url, pagination=paging))
+        assert (failed["status"], counts(failed)) == ("failed", (7, 7, 0, 0))
+        assert f"answered {status} for page 4, after pages that it gave." in failed["error"]
+        assert f"set pagination.end_statuses to [{status}]" in failed["error"]
+        answers.clear()
+        changed = {"pagination": {**paging, "end_statuses": [status]}}
+        assert (await scientist.patch("/api/v1/sources/items", json=changed)).status_code == 200
+        run = await ingest("items")
+    assert (run["status"], run["records_unchanged"]) == ("success", 7)
+    assert answers == {"1": 2, "2": 1, "3": 1, "4": 2}  # It was made sure of.
+    events = (await scientist.get(f"/api/v1/etl/runs/{run['run_id']}/events", headers=JSON)).json()
+    assert [one["message"] for one in events if one["kind"] == "end"] == [
+        f"Page 4: {status} means that there are no more pages."
+    ]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("lasting", [False, True])
+async def test_a_page_in_the_middle_that_is_not_there_for_a_while_ends_nothing(
+    ingest: Ingest, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    """Once, or all pages for longer than the run tries: no record may be taken for vanished."""
+    monkeypatch.setattr(jobs, "BACKOFF_SECONDS", 0.0)
+    answers: Counter[str] = Counter()
+    down = False
+
+    def stumbles(number: str) -> bool:
+        nonlocal down
+        down = down or (number == "2" and answers[number] == 2)
+        return down if lasting else number == "2" and answers[number] == 2
+
+    paging = {"style": "page", "param": "p", "end_statuses": [404]}
+    with serving(ending_with(404, answers, stumbles)) as server:
+        await ingest("items", **source(server.url, pagination=paging))
+        run = await ingest("items", full_refresh=True)
+    assert run["records_deleted"] == 0
+    if lasting:
+        assert "404 for page 2, and now 404 for its first page, too" in run["error"]
+    else:
+        assert (run["status"], run["records_unchanged"]) == ("success", 7)
+
+
+async def test_a_sign_in_that_expires_on_the_way_is_told_and_the_job_goes_on_there(
+    ingest: Ingest, scientist: httpx2.AsyncClient, run_jobs: RunJobs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TEST_SHOP_KEY", "old")
+    answers: list[str] = []
+
+    def answer(asked: Asked) -> Reply:
+        answers.append(asked.params["p"])
+        expired = asked.headers["authorization"] == "Bearer old" and asked.params["p"] == "3"
+        return Reply(status=401) if expired else by_number(asked)
+
+    auth = {"type": "bearer", "secret": "env:TEST_SHOP_KEY"}
+    paging = {"style": "page", "param": "p"}
+    with serving(answer) as server:
+        failed = await ingest("items", **source(server.url, pagination=paging, auth=auth))
+        assert "401 for page 3, after pages that it gave: the sign-in may" in failed["error"]
+        monkeypatch.setenv("TEST_SHOP_KEY", "new")
+        await scientist.post(f"/api/v1/jobs/{failed['job_id']}/retry")
+        await run_jobs()
+    run = (await scientist.get(f"/api/v1/etl/runs/{failed['run_id']}")).json()
+    assert (run["status"], counts(run)) == ("success", (7, 7, 0, 0))
+    assert answers == ["1", "2", "3", "3", "4"]
+
+
+async def test_a_cursor_that_its_source_has_forgotten_is_told(ingest: Ingest) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply(status=410) if "after" in asked.params else by_cursor(asked)
+
+    with serving(answer) as server:
+        failed = await ingest("items", **source(server.url, **STYLES["cursor"][1]))
+    assert "410 for page 2" in failed["error"]
+    assert "it may have forgotten its place. Run it again" in failed["error"]
+
+
+@pytest.mark.parametrize(
+    "paging",
+    [
+        {"style": "link", "end_statuses": [404]},
+        {"end_statuses": [404]},
+        {"style": "page", "end_statuses": [401]},
+        {"style": "page", "end_statuses": [500]},
+    ],
+)
+async def test_a_status_that_cannot_mean_the_end_is_refused(
+    scientist: httpx2.AsyncClient, paging: dict[str, Any]
+) -> None:
+    body = {"name": "items", **source("https://example.org", pagination=paging)}
+    refused = await scientist.post("/api/v1/sources", json=body)
+    assert (refused.status_code, "end_statuses" in refused.text) == (422, True)
 
 
 @pytest.mark.usefixtures("quick")

@@ -105,6 +105,15 @@ async def test_a_feed_is_registered_by_its_address_alone(command: Command) -> No
     assert (nothing.exit_code, "--rss URL" in nothing.stderr) == (2, True)
 
 
+async def test_an_api_is_registered_with_how_its_pages_end(command: Command) -> None:
+    api = ("--api", "https://example.org/posts", "--paging", "page", "--end-status", "404")
+    made = json.loads((await command(source, "add", "posts", *api, "--json")).stdout)
+    assert made["pagination"]["style"] == "page"
+    assert made["pagination"]["end_statuses"] == [404]
+    refused = await command(source, "add", "others", *api[:2], "--end-status", "404")
+    assert (refused.exit_code, "needs style page or offset" in refused.stderr) == (2, True)
+
+
 async def test_a_checkpoint_is_shown_and_rewound(
     command: Command, inbox: Path, ingest: Ingest
 ) -> None:

@@ -4,6 +4,7 @@ A page is a JSON object, so that a checkpoint can hold it.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urljoin
@@ -14,13 +15,18 @@ Style = Literal["none", "page", "offset", "cursor", "link"]
 Page = dict[str, Any]
 
 DEFAULT_PARAMS = {"page": "page", "offset": "offset", "cursor": "cursor"}
+# What servers answer for a page behind the last, besides an empty one.
+ENDS = frozenset({400, 404, 410, 416, 422})
 LINK = re.compile(r"<(?P<url>[^>]*)>(?P<params>[^<]*)")
 NEXT = re.compile(r";\s*rel\s*=\s*(\"[^\"]*\bnext\b[^\"]*\"|next\b)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Paging:
-    """How a source hands out pages; `cursor_path` is JMESPath."""
+    """How a source hands out pages; `cursor_path` is JMESPath.
+
+    `end_statuses`: what it answers in place of a page behind the last.
+    """
 
     style: Style = "none"
     param: str | None = None
@@ -28,6 +34,15 @@ class Paging:
     size_param: str | None = None
     size: int | None = None
     cursor_path: str | None = None
+    end_statuses: Sequence[int] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether we make up the next page's number, and the source may not have it."""
+        return self.style in ("page", "offset")
+
+    def ends_by(self, status: int) -> bool:
+        return self.counts and status in self.end_statuses
 
     def first(self) -> Page:
         starts = {"page": 1, "offset": 0}

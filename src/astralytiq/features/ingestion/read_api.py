@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from astralytiq.core.addresses import origin, parsed, shown
+from astralytiq.core.addresses import parsed, shown
 from astralytiq.core.budgets import Pace
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched, Fetcher, Patience, Request
+from astralytiq.core.http import Fetched, Fetcher, Patience
 from astralytiq.core.jobs import Transient
 from astralytiq.core.settings import Settings
 from astralytiq.engines.etl.normalise import Broken
@@ -19,6 +19,7 @@ from astralytiq.engines.etl.paging import Page, Paging
 from astralytiq.engines.etl.paths import records_in
 from astralytiq.engines.etl.payloads import Payloads
 
+from .asking import Asker
 from .batches import Batch, Position
 from .calls import Calls
 from .checks import KEPT
@@ -44,8 +45,10 @@ async def api_batches(
     async with fetcher_of(settings, source, calls) as fetcher:
         headers, params = signed(settings, source, calls.secret)
         headers |= calls.conditions(source.url) if asks_if_changed else {}
+        asker = Asker(fetcher, source, paging, headers, params, calls)
         while page is not None:
-            answer = await ask(fetcher, source, paging, page, headers, params)
+            if (answer := await asker.ask(page)) is None:
+                return
             if answer.status == 304:
                 calls.unchanged = True
                 return
@@ -129,32 +132,6 @@ def refuse_unlisted(settings: Settings, auth: Auth | None) -> None:
         name = auth.secret.removeprefix("env:")
         if name not in settings.source_secrets:
             raise Invalid(f"SOURCE_SECRETS does not list {name!r}: have an admin add it.")
-
-
-async def ask(
-    fetcher: Fetcher,
-    source: ApiSource,
-    paging: Paging,
-    page: Page,
-    headers: dict[str, str],
-    params: dict[str, Any],
-) -> Fetched:
-    asked = paging.params(page)
-    if "url" not in page and source.body is not None:
-        request = Request("POST", headers, source.body | asked)
-        return await fetcher.fetch(source.url, request, params)
-    request = Request(source.method, headers, source.body)
-    if "url" not in page:
-        return await fetcher.fetch(source.url, request, {**params, **asked})
-    if origin(parsed(page["url"])) != origin(parsed(source.url)):
-        raise Invalid(
-            f"{shown(parsed(source.url))} names its next page on another server "
-            f"({shown(parsed(page['url']))}), where the sign-in must not be sent: make that the "
-            "url, or set pagination.style to page, offset or cursor."
-        )
-    auth = source.auth if source.auth and source.auth.type == "query" else None
-    secret = {auth.name: params[auth.name]} if auth and auth.name else None
-    return await fetcher.fetch(page["url"], request, secret)
 
 
 def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:

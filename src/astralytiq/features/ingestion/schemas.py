@@ -71,6 +71,14 @@ CursorLag = Annotated[
     Field(description="read again so much before the bookmark: '10m' (s, m, h, d), or a number"),
     AfterValidator(known_lag),
 ]
+EndStatuses = Annotated[
+    list[Literal[400, 404, 410, 416, 422]],
+    Field(
+        max_length=5,
+        description="what is answered, after the first page, where there are no more pages; "
+        "without it such an answer fails the run",
+    ),
+]
 Rule = Annotated[
     str,
     Field(max_length=100, description="cron in UTC, or 'every 15m' (s, m, h, d)"),
@@ -109,9 +117,12 @@ class Pagination(Body):
         Expression | None,
         Field(description="JMESPath; with style link: where the body holds the next address"),
     ] = None
+    end_statuses: EndStatuses = Field(default_factory=list)
 
     @model_validator(mode="after")
     def is_whole(self) -> Self:
+        if self.end_statuses and self.style not in ("page", "offset"):
+            raise ValueError("'end_statuses' needs style page or offset")
         if self.style == "cursor" and not self.cursor_path:
             raise ValueError("cursor needs 'cursor_path'")
         if (self.size is None) != (self.size_param is None):

@@ -49,6 +49,7 @@ def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> N
     astralytiq source add meters --csv 'meters-*.csv' --key id
     astralytiq source add prices --csv https://example.org/prices.csv.gz --key id
     astralytiq source add posts --api https://api.example.org/posts --key id
+    astralytiq source add posts --api https://api.example.org/posts --paging page --end-status 404
     astralytiq source add news --rss https://example.org/feed.xml
     astralytiq source add posts --from posts.json
     """
@@ -62,6 +63,13 @@ def add_source(
     api: Annotated[str, typer.Option(help="The address of a JSON API.")] = "",
     rss: Annotated[str, typer.Option(help="The address of a feed.")] = "",
     key: Annotated[list[str] | None, typer.Option(help="A field of the primary key.")] = None,
+    paging: Annotated[
+        str, typer.Option(help="How an API hands out pages: page, offset or link.")
+    ] = "",
+    end_status: Annotated[
+        list[int] | None,
+        typer.Option(help="A status that means, after the first page: no more pages."),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--from", help="A JSON file with any fields of a source.")
     ] = None,
@@ -80,10 +88,17 @@ def add_source(
         body |= {"kind": "rss", "url": rss}
     if key:
         body["primary_key"] = key[0] if len(key) == 1 else key
+    if paging or end_status:
+        body["pagination"] = {**(body.get("pagination") or {}), **paged(paging, end_status)}
     if "kind" not in body:
         fail("Say what to read: --csv PATH, --api URL, --rss URL, or --from FILE.", BAD_INPUT)
     with connected(context) as client:
         show_one(client.post("/sources", json=body), as_json=as_json)
+
+
+def paged(style: str, end_status: list[int] | None) -> dict[str, Any]:
+    given = {"style": style, "end_statuses": end_status}
+    return {name: value for name, value in given.items() if value}
 
 
 def read_fields(file: Path | None) -> dict[str, Any]:
