@@ -21,6 +21,8 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.schedules import Schedule
 from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
+from astralytiq.features.alerts import watching
+from astralytiq.features.dashboards import sampling
 from tests.databases import Databases, postgresql_server
 from tests.factories import make_client, signed_in
 from tests.s3 import S3Server, s3_server
@@ -62,6 +64,14 @@ def quick_hashing() -> None:
     """bcrypt at its lowest cost: at ours a sign-in takes 235 ms of a core, by intent."""
     security._hasher = PasswordHash((BcryptHasher(rounds=4),))
     security.dummy_hash.cache_clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_by_the_clock() -> None:
+    """Rules are looked at and figures sampled when a test says so: a test that lasts longer than
+    such a pause would find half way what it did not ask for."""
+    watching.SECONDS = 3600.0
+    sampling.seconds_left = lambda now: 3600.0
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -20,6 +21,7 @@ from astralytiq.features.alerts import telling, watching
 from astralytiq.features.alerts.models import Rule, State
 from tests.conftest import RunJobs, SignIn
 from tests.features.projects.factories import Person, enter
+from tests.patience import until
 
 from .conftest import Delivery, Dial, Receiver
 
@@ -86,6 +88,32 @@ async def test_an_alert_fires_once_and_resolves_once(
     assert shown["updated_at"] == rule["updated_at"], "to fire is no change of the rule"
     counted = (await owner.client.get(URL, params={"status": "firing"})).headers["X-Total-Count"]
     assert counted == "1"
+
+
+async def test_rules_are_looked_at_again_and_again_also_after_an_outage(
+    owner: Person, app: FastAPI, resources: Resources, dial: Dial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, faults = watching.look, [OSError("away")]
+
+    async def away_at_first(resources: Resources) -> None:
+        if faults:
+            raise faults.pop()
+        await look(resources)
+
+    monkeypatch.setattr(watching, "look", away_at_first)
+    monkeypatch.setattr(watching, "SECONDS", 0.01)
+    await ruled(owner)
+    looking = asyncio.create_task(watching.keep_looking(resources, app.state.performance))
+    for value, status in ((9, "firing"), (1, "resolved")):
+        dial.value = value
+
+        async def told(status: str = status) -> bool:
+            return [alert["status"] for alert in await alerts_of(owner)] == [status]
+
+        await until(told)
+    looking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
 
 
 async def test_it_must_last(owner: Person, resources: Resources, dial: Dial) -> None:

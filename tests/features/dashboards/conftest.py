@@ -19,6 +19,7 @@ from astralytiq.core.security import Role
 from astralytiq.features.accounts import sessions
 from astralytiq.features.accounts.models import User
 from tests.factories import make_user
+from tests.patience import PATIENCE
 
 Json = dict[str, Any]
 Opened = AbstractAsyncContextManager[ClientConnection]
@@ -38,7 +39,7 @@ class Live:
 
     def open(self, query: str = "", headers: dict[str, str] | None = None) -> Opened:
         url = f"ws://{self.address}/ws/dashboard{query}"
-        return connect(url, additional_headers=headers, open_timeout=10, proxy=None)
+        return connect(url, additional_headers=headers, open_timeout=PATIENCE, proxy=None)
 
     async def person(self, role: Role = Role.viewer) -> tuple[User, str]:
         """A new account, and an access token of it."""
@@ -59,7 +60,7 @@ class Live:
 
 async def heard(watcher: ClientConnection, *types: str) -> Json:
     """The next message of one of these types; any but metrics if none is named."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while True:
             message: Json = json.loads(await watcher.recv())
             if message["type"] in types if types else message["type"] != "metrics":

@@ -1,5 +1,6 @@
 """Figures are measured, sampled once a minute, and added up by day."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from astralytiq.features.dashboards.sampling import Sampler, sampler_of
 from tests.conftest import SignIn
 from tests.features.datasets.factories import upload
 from tests.features.projects.factories import enter
+from tests.patience import until
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +26,14 @@ FIXED = {
     "total_datasets", "active_models", "total_dashboards", "data_processed_tb", "api_calls_today",
     "uptime_percentage", "active_users", "model_accuracy_avg", "data_quality_score",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_midnight(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Neither a minute nor a day ends while a test looks."""
+    now = utc_now()
+    monkeypatch.setattr(sampling, "utc_now", lambda: now)
+    return now
 
 
 async def test_every_figure_is_measured(app: FastAPI, sign_in: SignIn) -> None:
@@ -60,9 +70,27 @@ async def test_a_minute_is_sampled_once_and_old_ones_go(app: FastAPI, resources:
         query = select(FigureSample.at, FigureSample.value).where(FigureSample.name == "datasets")
         rows = [row for row in await session.execute(query) if row.at > old]
         left = [row for row in await session.execute(query) if row.at == old]
-    assert 1 <= len(rows) <= 2, "two only if a minute ended between"
-    assert {value for _, value in rows} == {0}
+    assert [value for _, value in rows] == [0]
     assert not left
+
+
+async def test_each_process_samples_by_itself_until_it_ends(
+    app: FastAPI, resources: Resources, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling, "seconds_left", lambda _: 0.01)
+    sampler = Sampler(resources, app.state.performance)
+    running = asyncio.create_task(sampler.run())
+
+    async def up() -> float | None:
+        async with resources.database.reading() as session:
+            return await session.scalar(select(FigureSample.value).filter_by(name=sampling.UP))
+
+    assert await until(up) == 1
+    await (await enter(sign_in)).client.get(URL)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sampler.unstored == 0
 
 
 async def test_requests_of_the_day_are_added_up_once(
@@ -77,14 +105,16 @@ async def test_requests_of_the_day_are_added_up_once(
     assert (await person.client.get(URL)).json()["api_calls_today"] == first + 1
 
 
-async def test_uptime_is_the_share_of_minutes_with_a_sample(resources: Resources) -> None:
-    now = sampling.minute_of(utc_now())
+async def test_uptime_is_the_share_of_minutes_with_a_sample(
+    resources: Resources, no_midnight: datetime
+) -> None:
+    now = sampling.minute_of(no_midnight)
     async with resources.database.transaction() as session:
         for ago in (9, 8, 7, 2, 1):
             at = now - timedelta(minutes=ago)
             session.add(FigureSample(name=sampling.UP, at=at, value=1))
     async with resources.database.reading() as session:
-        assert await sampling.uptime_percentage(session) in (50, pytest.approx(5 / 11 * 100, 1e-3))
+        assert await sampling.uptime_percentage(session) == 50
 
 
 def test_a_long_line_is_thinned_to_means() -> None:
