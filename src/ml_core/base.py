@@ -8,7 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.conventions import NotFittedError, as_theirs, classifier_tags
-from ml_core.validation import check_feature_names, check_n_features, check_X, feature_names
+from ml_core.validation import (
+    check_feature_names,
+    check_kind,
+    check_n_features,
+    check_weights,
+    check_X,
+    feature_names,
+    label_line,
+)
+from ml_core.weights import at_most_one
 
 Params = dict[str, Any]
 
@@ -114,7 +123,27 @@ class Classifier(Estimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """The share of rows, 0 to 1, whose label is predicted rightly (weighted if asked)."""
-        hits = self.predict(X) == np.asarray(y)
-        weights = None if sample_weight is None else np.asarray(sample_weight)
-        return float(np.average(hits, weights=weights))
+        """The share of rows, 0 to 1, whose label is predicted rightly (weighted if asked).
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If X, y or sample_weight is not as `fit` wants it.
+        """
+        predicted = self.predict(X)
+        truth = self._labels_as_in_fit(y, len(predicted))
+        weights = None if sample_weight is None else check_weights(sample_weight, truth.size)
+        return weighted_share(predicted == truth, weights)
+
+    def _labels_as_in_fit(self, y: ArrayLike, n_rows: int) -> NDArray[Any]:
+        """y as a line of labels that can be compared with `classes_`."""
+        labels = label_line(y, n_rows)
+        check_kind(labels, self.classes_)
+        return labels
+
+
+def weighted_share(hits: NDArray[np.bool_], weights: NDArray[np.float64] | None) -> float:
+    """The share of all weight, 0 to 1, that the hits have."""
+    return float(np.average(hits, weights=None if weights is None else at_most_one(weights)[0]))

@@ -18,6 +18,7 @@ from ml_core.kmeans_shared import check_spread, seeding_draws
 from ml_core.lloyd import Clustering, lloyd
 from ml_core.seeding import random_rows
 from ml_core.validation import (
+    check_finite,
     check_integer,
     check_number,
     check_weights,
@@ -25,6 +26,7 @@ from ml_core.validation import (
     feature_names,
     is_integer,
 )
+from ml_core.weights import at_most_one, inertia_times
 
 _AUTO, _GREEDY, _RANDOM = "auto", "k-means++", "random"
 _RANDOM_BEGINNINGS = 10
@@ -155,8 +157,9 @@ class KMeans(Estimator):
         self.check_params()
         if len(rows) < self.n_clusters:
             raise ValueError(f"n_samples={len(rows)} should be >= n_clusters={self.n_clusters}.")
-        weights = check_weights(sample_weight, len(rows))
+        weights, exponent = at_most_one(check_weights(sample_weight, len(rows)))
         best = self._best_of_beginnings(rows, weights)
+        best = best._replace(inertia=inertia_times(best.inertia, exponent))
         self._warn_of_missing_clusters(best)
         self._learn(best)
         self._learn_names(names)
@@ -200,9 +203,10 @@ class KMeans(Estimator):
     ) -> float:
         """Minus the inertia of these rows: greater is better, as scikit-learn wants it."""
         rows = self._rows_as_in_fit(X)
-        weights = check_weights(sample_weight, len(rows))
+        weights, exponent = at_most_one(check_weights(sample_weight, len(rows)))
         with passes_over(rows, weights, self.n_jobs) as passes:
-            return -passes.assign(self.cluster_centers_, None, with_sums=False).inertia
+            found = passes.assign(self.cluster_centers_, None, with_sums=False)
+        return -inertia_times(found.inertia, exponent)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """The names of `transform`'s columns: kmeans0, kmeans1 and so on."""
@@ -249,7 +253,7 @@ class KMeans(Estimator):
         max_iter = int(self.max_iter if self.max_iters is None else self.max_iters)
         with passes_over(rows, weights, self.n_jobs) as passes:
             with np.errstate(over="ignore", invalid="ignore"):
-                tolerance = float(self.tol) * check_spread(passes.spread())
+                tolerance = float(self.tol) * check_spread(passes.spread(), *rows.shape)
             best: Clustering | None = None
             for centres in self._beginnings(rows, passes):
                 found = lloyd(passes, centres, max_iter, tolerance)
@@ -274,7 +278,9 @@ class KMeans(Estimator):
                 yield rows[passes.seed_rows(draws)]
 
     def _given_centres(self, rows: Rows) -> Rows:
-        centres = check_X(self.init).astype(rows.dtype)
+        with np.errstate(over="ignore"):
+            centres = check_X(self.init).astype(rows.dtype)
+        check_finite(centres, "init")
         if len(centres) != self.n_clusters:
             raise ValueError(
                 f"The shape of the initial centers {centres.shape} does not match the number of "

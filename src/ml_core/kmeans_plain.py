@@ -39,7 +39,7 @@ def plain_kmeans(
     rows: Lines, n_clusters: int, max_iter: int, random_state: int, tol: float = 1e-4
 ) -> PlainClustering:
     """What ``KMeans(n_clusters, max_iter=…, random_state=…).fit(rows)`` finds."""
-    tolerance = tol * check_spread(_spread(rows))
+    tolerance = tol * check_spread(_spread(rows), len(rows), len(rows[0]))
     draws = seeding_draws(Random(random_state), n_clusters)
     centres = [rows[at] for at in _seed_rows(rows, draws)]
     return _lloyd(rows, centres, max_iter, tolerance)

@@ -18,8 +18,12 @@ def seeding_draws(rng: Random, n_clusters: int) -> list[list[float]]:
     return [[rng.random() for _ in range(n_trials(n_clusters))] for _ in range(n_clusters)]
 
 
-def check_spread(spread: float) -> float:
-    """The spread itself, unless squares of the differences between rows overflow."""
-    if not math.isfinite(spread):
+def check_spread(spread: float, n_rows: int, n_features: int) -> float:
+    """The spread itself, unless sums of squared distances could overflow.
+
+    All rows together are n_rows x n_features x spread from their mean, in squares. None of them is
+    farther than twice as much from any point among them.
+    """
+    if not math.isfinite(2.0 * n_rows * n_rows * n_features * spread):
         raise ValueError("the rows are too far apart to square their distances; scale the columns")
     return spread

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ml_core.base import weighted_share
 from ml_core.command import Command, run
 from ml_core.parallel import each, n_workers
 from ml_core.planting import Planted, Rows, in_turns, plant_some, prepared, seeds_of
@@ -205,7 +206,7 @@ class RandomForestClassifier(TreeClassifier):
             return
         hits = votes[judged].argmax(axis=1) == rows.labels[judged]
         weights = None if rows.weights is None else rows.weights[judged]
-        self.oob_score_ = float(np.average(hits, weights=weights))
+        self.oob_score_ = weighted_share(hits, weights)
 
     def check_params(self) -> None:
         super().check_params()

@@ -130,17 +130,19 @@ class TreeClassifier(Classifier):
         check_integer("n_repeats", n_repeats, 1)
         check_integer("random_state", random_state, 0, optional=True)
         rng = np.random.default_rng(random_state)
-        rows, before = self._checked_as_in_fit(X, keep_float32=True), self.score(X, y)
+        rows = self._checked_as_in_fit(X, keep_float32=True)
+        truth = self._labels_as_in_fit(y, len(rows))
+        before = self._accuracy(rows, truth)
         lost = np.empty((self.n_features_in_, n_repeats))
         for feature, repeat in np.ndindex(lost.shape):
             shuffled = rows.copy()
             shuffled[:, feature] = rng.permutation(rows[:, feature])
-            lost[feature, repeat] = before - self._accuracy(shuffled, y)
+            lost[feature, repeat] = before - self._accuracy(shuffled, truth)
         return lost
 
-    def _accuracy(self, rows: NDArray[Any], y: ArrayLike) -> float:
+    def _accuracy(self, rows: NDArray[Any], labels: NDArray[Any]) -> float:
         best = self._shares_of(rows).argmax(axis=1)
-        return float(np.mean(self.classes_[best] == np.asarray(y)))
+        return float(np.mean(self.classes_[best] == labels))
 
     def _shares_of(self, rows: NDArray[Any]) -> NDArray[np.float64]:
         return self._forest.predict_proba(rows)

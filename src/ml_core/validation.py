@@ -41,11 +41,11 @@ def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
                 f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is "
                 "required."
             )
-    _check_finite(matrix, "X")
+    check_finite(matrix, "X")
     return matrix
 
 
-def _check_finite(values: NDArray[Any], name: str) -> None:
+def check_finite(values: NDArray[Any], name: str) -> None:
     # One pass without an array of answers; a sum of finite numbers may overflow, so ask again.
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum()) or np.isfinite(values).all():
@@ -107,29 +107,45 @@ def warn(message: str) -> None:
 
 def check_labels(y: ArrayLike, n_rows: int) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The distinct labels in order, and for each row the position of its label in them."""
+    labels = label_line(y, n_rows, warns=True)
+    if labels.dtype.kind == "f":
+        labels = labels.astype(np.float64)
+        check_finite(labels, "y")
+        _check_discrete(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    return classes, codes
+
+
+def label_line(y: ArrayLike, n_rows: int, *, warns: bool = False) -> NDArray[Any]:
+    """The labels of so many rows, (n_rows,); a single column of them is taken, too."""
     if y is None:
         raise ValueError("Expected array-like (array or non-string sequence), got None")
     labels = _as_label_array(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
-        warnings.warn(
-            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
-            "y to (n_samples, ), for example using ravel().",
-            as_theirs(DataConversionWarning),
-            stacklevel=3,
-        )
         labels = labels.ravel()
+        if warns:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change the "
+                "shape of y to (n_samples, ), for example using ravel().",
+                as_theirs(DataConversionWarning),
+                stacklevel=5,
+            )
     if labels.ndim != 1:
         raise ValueError(f"y should be a 1d array, got an array of shape {labels.shape} instead.")
     if labels.size != n_rows:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: [{n_rows}, {labels.size}]"
         )
-    if labels.dtype.kind == "f":
-        labels = labels.astype(np.float64)
-        _check_finite(labels, "y")
-        _check_discrete(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
-    return classes, codes
+    return labels
+
+
+def check_kind(labels: NDArray[Any], classes: NDArray[Any]) -> None:
+    """Refuse to compare text with numbers, which are never equal."""
+    if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
+        raise ValueError(
+            "Mix of label input types (string and number): y must hold labels such as those that "
+            "were passed during fit"
+        )
 
 
 def _as_label_array(y: ArrayLike) -> NDArray[Any]:
@@ -166,7 +182,7 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
         raise ValueError("Sample weights must be 1D array or scalar")
     if weights.shape != (n_rows,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n_rows},)!")
-    _check_finite(weights, "sample_weight")
+    check_finite(weights, "sample_weight")
     if (weights < 0).any():
         raise ValueError("Negative values in data passed to `sample_weight`")
     if not weights.any():

@@ -18,7 +18,30 @@ BALANCED, OF_SUBSAMPLE = "balanced", "balanced_subsample"
 
 def are_whole(weights: NDArray[np.float64]) -> bool:
     """Whether they are small whole numbers, which count as repetitions of their rows."""
-    return bool((weights == np.floor(weights)).all()) and math.fsum(weights) < 2.0**_BITS
+    if weights.max() >= 2.0**_BITS or (weights != np.floor(weights)).any():
+        return False
+    return math.fsum(weights) < 2.0**_BITS
+
+
+def at_most_one(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Weights of any size without what could overflow: as numbers up to 1, times 2**exponent.
+
+    Dividing by a power of two is exact, so that nothing but the scale of sums is another.
+    """
+    mantissa, exponent = math.frexp(weights.max())
+    # Weights that are all 1 stay so, and need not be read.
+    exponent -= mantissa == 0.5
+    return np.ldexp(weights, -exponent), exponent
+
+
+def inertia_times(inertia: float, exponent: int) -> float:
+    """A sum of such weights times 2**exponent, which is exact; refused beyond float64."""
+    try:
+        return math.ldexp(inertia, exponent)
+    except OverflowError as error:
+        raise ValueError(
+            "the inertia is too large for float64; divide sample_weight by a common factor"
+        ) from error
 
 
 def fixed_point(weights: NDArray[np.float64]) -> Weights:

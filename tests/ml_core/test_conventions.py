@@ -96,6 +96,37 @@ def test_score_can_be_weighted() -> None:
     assert model.score([[1.0], [2.0]], [0, 0], sample_weight=[3, 1]) == 0.75
 
 
+def test_score_takes_labels_in_one_column_but_no_other_number_of_them(model: Model) -> None:
+    x, y = clouds(60, 2)
+    model.fit(x, y)
+    wrong = np.where(np.arange(60) < 15, 3, y)
+    assert model.score(x, wrong[:, None]) == model.score(x, wrong) < 0.76
+    for few in (y[:-1], y[:1]):
+        with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, \d+\]"):
+            model.score(x, few)
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            model.permutation_importances(x, few)
+
+
+@pytest.mark.parametrize(
+    ("y", "weights", "words"),
+    [
+        (["0", "1"], None, "Mix of label input types"),
+        (None, None, "got None"),
+        ([0, 1], [1.0, -1.0], "Negative values"),
+        ([0, 1], [0.0, 0.0], "at least one non-zero"),
+        ([0, 1], [1.0], r"sample_weight.shape == \(1,\)"),
+    ],
+)
+def test_a_score_that_would_say_nothing_is_refused(
+    model: Model, y: Any, weights: Any, words: str
+) -> None:
+    x = [[1.0], [2.0]]
+    model.fit(x, [0, 1])
+    with pytest.raises(ValueError, match=words):
+        model.score(x, y, sample_weight=weights)
+
+
 @pytest.mark.parametrize("what", ["predict", "predict_proba"])
 def test_predicting_before_fit_is_refused(model: Model, what: str) -> None:
     with pytest.raises(NotFittedError, match=f"This {type(model).__name__} instance is not fitted"):

@@ -266,6 +266,28 @@ def test_weights_that_are_none_are_refused(weights: Any, words: str) -> None:
         KMeans(2).fit([[1.0], [2.0], [3.0]], sample_weight=weights)
 
 
+@pytest.mark.parametrize("weight", [2.0**1000, 2.0**-1074])
+def test_equal_weights_of_any_size_give_the_same_clusters(weight: float) -> None:
+    x, _ = clouds(60, 3)
+    plain = KMeans(4, random_state=0).fit(x)
+    weighed = KMeans(4, random_state=0).fit(x, sample_weight=np.full(60, weight))
+    assert np.array_equal(weighed.cluster_centers_, plain.cluster_centers_)
+    assert np.array_equal(weighed.labels_, plain.labels_)
+    assert weighed.inertia_ == pytest.approx(weight * plain.inertia_)
+    assert weighed.score(x, sample_weight=weight) == -weighed.inertia_
+
+
+def test_an_inertia_beyond_float64_is_refused() -> None:
+    with pytest.raises(ValueError, match="inertia is too large for float64; divide sample_weight"):
+        KMeans(1).fit([[0.0], [1e10]], sample_weight=1e300)
+
+
+def test_rows_whose_distances_add_up_beyond_float64_are_refused() -> None:
+    # Their variance is finite; the square of the way from one to the other is not.
+    with pytest.raises(ValueError, match="too far apart to square their distances"):
+        KMeans(2).fit([[0.0], [1.8e154]], sample_weight=[0.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -295,11 +317,12 @@ def test_a_wrong_parameter_is_refused_by_name(name: str, value: object) -> None:
         ([[1.0]], "does not match the number of clusters 2"),
         ([[1.0, 2.0], [3.0, 4.0]], "does not match the number of features of the data 1"),
         ([[1.0], [np.nan]], "contains NaN"),
+        ([[1.0], [1e300]], r"Input init contains infinity or a value too large .*float32"),
     ],
 )
 def test_initial_centres_must_fit_the_data(init: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        KMeans(2, init=init).fit([[1.0], [2.0]])
+        KMeans(2, init=init).fit(np.array([[1.0], [2.0]], np.float32))
 
 
 def test_a_fit_that_fails_leaves_the_model_whole() -> None:

@@ -36,6 +36,16 @@ def test_weights_times_a_power_of_two_give_the_same_model(model: Any) -> None:
 
 
 @each_model
+@pytest.mark.parametrize("weight", [1e308, 5e-324])
+def test_weights_at_the_ends_of_float64_weigh_alike(model: Any, weight: float) -> None:
+    x, y = clouds(80, 3)
+    weights = np.where(np.arange(80) % 2, weight, 0.0)
+    fitted = model.fit(x, y, weights)
+    assert fitted.score(x, y, weights) == fitted.score(x[1::2], y[1::2])
+    assert fitted.predict_proba(x).sum() == pytest.approx(80)
+
+
+@each_model
 def test_rows_without_weight_are_as_if_they_were_not_there(model: Any) -> None:
     x, y = clouds(80, 3)
     weights = np.random.default_rng(0).exponential(size=80) * (np.arange(80) % 3 > 0)
