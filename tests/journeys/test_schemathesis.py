@@ -123,9 +123,9 @@ def schema(
 ) -> Iterator[BaseSchema]:
     """The application runs in a thread of schemathesis, from its first request on."""
     mlflow.client()  # Its first import takes seconds, and no answer may take ten.
-    # The events of a run that nobody works on would be streamed for minutes.
-    monkeypatch.setattr("astralytiq.features.ingestion.events.BEAT_SECONDS", 0.01)
-    monkeypatch.setattr("astralytiq.features.ingestion.events.STREAM_SECONDS", 0.02)
+    # The events of a run or a job that nobody works on would be streamed for minutes.
+    monkeypatch.setattr("astralytiq.core.sse.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("astralytiq.core.sse.STREAM_SECONDS", 0.02)
     app = create_app(settings, setup=[Administrators.open])
     config = schemathesis.Config.from_dict(CONFIG)
     loaded = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)

@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from astralytiq.core import sse
 from astralytiq.core.broadcast import Broadcast
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
@@ -92,7 +93,7 @@ async def test_a_stream_tells_while_it_happens_and_beats_while_nothing_does(
     run_jobs: RunJobs,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "BEAT_SECONDS", 0.01)
     live = Broadcast(resources.database)
     run_id = await waiting_run(scientist, inbox)
     stream = streamed(resources, live, run_id)
@@ -131,8 +132,8 @@ async def test_a_stream_ends_in_time_to_ask_again_who_may_read(
     resources: Resources,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(events, "BEAT_SECONDS", 0.01)
-    monkeypatch.setattr(events, "STREAM_SECONDS", 0.05)
+    monkeypatch.setattr(sse, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(sse, "STREAM_SECONDS", 0.05)
     run_id = await waiting_run(scientist, inbox)
     blocks = [block async for block in streamed(resources, Broadcast(resources.database), run_id)]
     assert set(blocks[1:]) == {": still here\n\n"}

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from astralytiq.core import secrets
+from astralytiq.core import secrets, sse
 from astralytiq.core.db import Database, new_id, utc_now
 from astralytiq.core.errors import TooMany
 from astralytiq.core.resources import Resources
@@ -90,7 +90,7 @@ async def test_the_door_of_a_stream_is_shut_to_who_holds_enough(
     (inbox / "shop.csv").write_text("id\n1\n")
     run = await ingest("shop", **SHOP)
     me = (await scientist.get("/api/v1/auth/me")).json()["id"]
-    monkeypatch.setitem(events.OPEN, f"user:{me}", 20)
+    monkeypatch.setitem(sse.OPEN, f"user:{me}", 20)
     path = f"/api/v1/etl/runs/{run['run_id']}/events"
     refused = await scientist.get(path)
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "15")
@@ -104,15 +104,15 @@ async def test_one_person_holds_so_many_streams_and_no_more(resources: Resources
         yield b"two"
 
     settings = resources.settings
-    begun = [events.counted("user:1", told()) for _ in range(settings.event_streams)]
-    events.refuse_more(settings, "user:1")  # None of them has begun to be read.
+    begun = [sse.counted("user:1", told()) for _ in range(settings.event_streams)]
+    sse.refuse_more(settings, "user:1")  # None of them has begun to be read.
     for stream in begun:
         await anext(stream)
     with pytest.raises(TooMany, match="hold 20 streams"):
-        events.refuse_more(settings, "user:1")
-    events.refuse_more(settings, "user:2")
+        sse.refuse_more(settings, "user:1")
+    sse.refuse_more(settings, "user:2")
     assert [block async for block in begun[0]] == [b"two"]
-    events.refuse_more(settings, "user:1")
+    sse.refuse_more(settings, "user:1")
     for stream in begun[1:]:
         await stream.aclose()
-    assert events.OPEN == {}
+    assert sse.OPEN == {}

@@ -41,7 +41,7 @@ async def newest(
 async def newest_jobs(
     resources: Resources, session: AsyncSession, actor: Actor, limit: int
 ) -> list[dict[str, Any]]:
-    found, _ = await jobs.list_visible(session, actor, None, limit, 0)
+    found, _ = await jobs.list_visible(session, actor, limit, 0)
     return [JobRead.model_validate(job).model_dump(mode="json") for job in found]
 
 

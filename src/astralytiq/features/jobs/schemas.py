@@ -27,6 +27,7 @@ class JobRead(Answer):
 
 
 class JobEventRead(Answer):
+    id: int
     at: datetime = Field(validation_alias="created_at")
     attempt: int
     message: str

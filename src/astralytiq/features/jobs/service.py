@@ -12,10 +12,17 @@ from astralytiq.core.security import Actor
 
 
 async def list_visible(
-    session: AsyncSession, actor: Actor, status: JobStatus | None, limit: int, offset: int
+    session: AsyncSession,
+    actor: Actor,
+    limit: int,
+    offset: int,
+    *,
+    status: JobStatus | None = None,
+    kind: str | None = None,
 ) -> tuple[Sequence[Job], int]:
     def narrowed(query: Select[Job]) -> Select[Job]:
         query = query if status is None else query.where(Job.status == status)
+        query = query if kind is None else query.where(Job.name == kind)
         return query if actor.is_admin else query.where(Job.owner_id == actor.account_id)
 
     matching = narrowed(select(Job))
@@ -32,9 +39,11 @@ async def get(session: AsyncSession, actor: Actor, job_id: str) -> Job:
     return job
 
 
-async def history(session: AsyncSession, job_id: str) -> Sequence[JobEvent]:
-    query = select(JobEvent).where(JobEvent.job_id == job_id).order_by(JobEvent.id)
-    return (await session.scalars(query)).all()
+async def history(
+    session: AsyncSession, job_id: str, after: int = 0, limit: int | None = None
+) -> Sequence[JobEvent]:
+    query = select(JobEvent).where(JobEvent.job_id == job_id, JobEvent.id > after)
+    return (await session.scalars(query.order_by(JobEvent.id).limit(limit))).all()
 
 
 async def cancel(session: AsyncSession, actor: Actor, job_id: str) -> Job:

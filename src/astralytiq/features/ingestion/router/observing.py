@@ -1,13 +1,14 @@
 """Doors that watch runs: what happens in one, how two differ, which are out of the ordinary."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
+from astralytiq.core import sse
 from astralytiq.core.schemas import Id
 from astralytiq.core.security import Actor
+from astralytiq.core.streams import TOLD_EVENTS, told_events, wants_list
 from astralytiq.core.web import (
     House,
     PageAsked,
@@ -25,26 +26,11 @@ from astralytiq.features.ingestion.models import RunEvent
 
 from .runs import RunReader, etl
 
-STREAM = "text/event-stream"
-TEXT = {"type": "string"}
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "content": {
-            STREAM: {
-                "schema": {  # of each event
-                    "type": "object",
-                    "properties": {"id": TEXT, "event": TEXT, "data": TEXT},
-                    "required": ["event", "data"],
-                }
-            }
-        }
-    }
-}
 # A comparison shows values of the records.
 Comparer = Annotated[Actor, needs("runs:read", "data:read")]
 
 
-@etl.get("/runs/{run_id}/events", response_model=list[RunEventRead], responses=STREAMED)
+@etl.get("/runs/{run_id}/events", response_model=list[RunEventRead], responses=TOLD_EVENTS)
 async def read_events(
     request: Request,
     house: House,
@@ -60,17 +46,13 @@ async def read_events(
 
     Between the events, messages named `progress` say how far the run is; they have no id.
     """
-    accept = request.headers.get("accept", STREAM)
-    since = after or events.number_in(last_event_id)
+    since = after or sse.number_in(last_event_id)
     async with house.database.reading() as session:
         run = await service.get_run(session, run_id)
-        if "application/json" in accept and STREAM not in accept:
+        if wants_list(request):
             return await events.list_events(session, run_id, since)
-    reader = identity_of(request, actor)
-    events.refuse_more(house.settings, reader)
     told = events.stream(house.database, request.app.state.broadcast, run, since)
-    told = events.counted(reader, told)
-    return StreamingResponse(told, media_type=STREAM, headers=events.UNBUFFERED)
+    return told_events(request, identity_of(request, actor), told)
 
 
 @etl.get("/runs/{run_id}/compare/{other_id}")
