@@ -315,6 +315,12 @@ class KMeans(Estimator):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         self._check_is_fitted()
+        self.check_params()
+        if len(self.cluster_centers_) != self.n_clusters:
+            raise ValueError(
+                f"the parameters ask for {self.n_clusters} clusters, but "
+                f"{len(self.cluster_centers_)} were found: fit the model again before it is saved"
+            )
         facts: dict[str, Any] = {
             "dtype": self.cluster_centers_.dtype.name,
             "inertia": self.inertia_,

@@ -198,6 +198,12 @@ class TreeClassifier(Classifier):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         self._check_is_fitted()
+        self.check_params()
+        if self._forest.roots.size != self._n_trees():
+            raise ValueError(
+                f"the parameters ask for {self._n_trees()} trees, but {self._forest.roots.size} "
+                "were grown: fit the model again before it is saved"
+            )
         type_name = "str" if self.classes_.dtype.kind == "U" else self.classes_.dtype.name
         facts = {"classes": {"type": type_name, "values": self.classes_.tolist()}}
         forest, n_classes = self._forest, self.classes_.size
@@ -212,11 +218,16 @@ class TreeClassifier(Classifier):
         importances = arrays["importances"]
         if importances.ndim != 1 or importances.size == 0 or not np.isfinite(importances).all():
             raise ValueError("the model's feature importances are not a line of finite numbers")
+        shares = arrays["shares"]
+        if shares.ndim != 2:
+            raise ValueError("the model's class shares do not have the shape of a forest")
+        # Before the lines of pure leaves are made: a width that is only claimed costs nothing.
+        classes = _restored_classes(facts.get("classes"), shares.shape[1])
         forest = _restored_forest(arrays)
         forest.check(importances.size)
         if forest.roots.size != self._n_trees():
             raise ValueError("the model does not hold as many trees as its parameters say")
-        self.classes_ = _restored_classes(facts.get("classes"), forest.shares.shape[1])
+        self.classes_ = classes
         self.feature_importances_ = importances
         self.n_features_in_ = importances.size
         self._forest = forest
@@ -247,8 +258,6 @@ def _restored_forest(arrays: Mapping[str, NDArray[Any]]) -> Forest:
     inner = feature != LEAF
     if feature.shape != arrays["left"].shape or threshold.shape != (np.count_nonzero(inner),):
         raise ValueError("the model's nodes do not have the shape of a forest")
-    if shares.ndim != 2:
-        raise ValueError("the model's class shares do not have the shape of a forest")
     nodes = np.zeros(feature.shape, NODE_OF[threshold.dtype])
     nodes["threshold"][inner] = threshold
     for name in ("feature", "left"):

@@ -135,8 +135,8 @@ def test_another_class_is_not_saved() -> None:
 
 
 def test_a_parameter_that_json_cannot_hold_is_not_saved() -> None:
-    model = small_tree().set_params(random_state=object())
-    with pytest.raises(ValueError, match=r"random_state=.* cannot be saved"):
+    model = small_tree().set_params(class_weight={b"label": 1.0})
+    with pytest.raises(ValueError, match=r"class_weight=b'label' cannot be saved"):
         dumps(model)
 
 
@@ -279,9 +279,40 @@ def test_a_child_in_another_tree_is_refused() -> None:
 
 @pytest.mark.parametrize("params", [{"n_estimators": 2}, {"n_estimators": 10**9}])
 def test_another_number_of_trees_than_the_parameters_say_is_refused(params: Header) -> None:
-    model = forest().set_params(**params)
+    header, payload = split_up(dumps(forest()))
+    header["params"].update(params)
     with pytest.raises(ValueError, match="as many trees"):
-        loads(dumps(model))
+        loads(put_together(header, payload))
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "words"),
+    [
+        (forest, {"n_estimators": 2}, "ask for 2 trees, but 3 were grown: fit the model again"),
+        (forest, {"criterion": "x"}, "criterion must be"),
+        (small_tree, {"max_depth": 0}, "max_depth must be"),
+        (lambda: clusters(), {"n_clusters": 3}, "ask for 3 clusters, but 2 were found: fit"),
+        (lambda: clusters(), {"tol": -1.0}, "tol must be"),
+    ],
+)
+def test_a_model_that_could_not_be_loaded_again_is_not_saved(
+    model: Callable[[], Estimator], params: Header, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        dumps(model().set_params(**params))
+
+
+@pytest.mark.parametrize("n_classes", [10**6, 10**9, 10**18])
+def test_classes_that_are_only_claimed_take_no_memory(n_classes: int) -> None:
+    def claim(header: Header) -> None:
+        entry = next(one for one in header["arrays"] if one["name"] == "shares")
+        assert entry["shape"] == [0, 2]
+        entry["shape"] = [0, n_classes]
+
+    with pytest.raises(
+        ValueError, match=r"do not match its class shares|goes beyond|too (big|large)"
+    ):
+        loads(forged(claim))
 
 
 @pytest.mark.parametrize(
