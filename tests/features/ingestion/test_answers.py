@@ -75,7 +75,8 @@ async def test_a_server_without_an_end_ends_the_run(ingest: Ingest, style: str) 
         (b'[{"id": 1e999}]', "Number out of range", 1),
         (b'[{"id": "caf\xe9"}]', "of a text is not UTF-8", 1),
         (b"[" * 10_000 + b"]" * 10_000, "nested too deeply", 1),
-        (b'{"id": 1}\n{"id": 2}', "trailing characters (byte 11)", 1),
+        (b'{"id": 1}\n[2]', "trailing characters (byte 11)", 1),
+        (b" <!doctype html><p>Sign in", "it is a web page, or XML: check the url and auth", 1),
     ],
 )
 async def test_the_fault_of_an_answer_is_named_and_what_may_pass_is_tried_again(
@@ -103,6 +104,78 @@ async def test_half_an_emoji_costs_neither_its_record_nor_the_page(
     )
     (mended,) = [one for one in events.json() if one["kind"] == "mended"]
     assert mended["details"] == {"page": 1, "letters": 1}
+
+
+TITLE = "caf\u00e9 \u20ac"
+BODY = '[{"id": 1, "title": "' + TITLE + '"}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (BODY.encode("utf-16"), "application/json"),
+        (BODY.encode("utf-32"), "application/json"),
+        (b"\xfe\xff" + BODY.encode("utf-16-be"), "application/json"),
+        (BODY.encode("utf-16-le"), "application/json; charset=utf-16"),
+        (BODY.encode("utf-16-be"), "application/json"),
+        (BODY.encode("utf-32-le"), "application/json"),
+        (BODY.encode("utf-32-be"), "application/json"),
+        (BODY.encode("cp1252"), "application/json; charset=windows-1252"),
+        (BODY.encode("iso8859-15"), 'text/plain; charset="ISO-8859-15"'),
+        # What is UTF-8 is that, whatever a server writes over all it has.
+        (BODY.encode(), "text/html; charset=iso-8859-1"),
+        (BODY.encode(), "application/json; charset=nonsense"),
+    ],
+)
+async def test_an_answer_is_read_in_the_encoding_that_it_has(
+    ingest: Ingest, scientist: httpx2.AsyncClient, body: bytes, kind: str
+) -> None:
+    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id")
+    assert run["status"] == "success", run["error"]
+    assert [one["title"] for one in (await scientist.get("/data")).json()["data"]] == [TITLE]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words", "asked"),
+    [
+        (BODY.encode("cp1252"), "application/json", "names no other charset: ask its makers", 1),
+        (BODY.encode("cp1252"), "application/json; charset=us-ascii", "text that is not ascii", 1),
+        (BODY.encode("utf-16")[:-9], "application/json", "in utf-16, breaks off after", 3),
+        (BODY.encode("utf-32")[:-9], "application/json", "in utf-32, breaks off after", 3),
+    ],
+)
+async def test_an_answer_in_no_encoding_is_refused_by_its_name(
+    ingest: Ingest, body: bytes, kind: str, words: str, asked: int
+) -> None:
+    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id")
+    assert (run["status"], len(server.asked)) == ("failed", asked)
+    assert words in run["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "found"),
+    [
+        (b'{"id": 1}\n{"id": 2}\n', "application/x-ndjson", 2),
+        (b'{"id": 1}\r\n\r\n{"id": 2}', "application/json", 2),
+        (b'{"id": 1}\n', "application/jsonl; charset=utf-8", 1),
+        (b'{"id": 1}\n{"id": 2, "title": "\\ud83d"}', "application/ndjson", 2),
+    ],
+)
+async def test_json_lines_are_read(ingest: Ingest, body: bytes, kind: str, found: int) -> None:
+    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id")
+    assert (run["status"], counts(run)) == ("success", (found, found, 0, 0)), run["error"]
+
+
+async def test_json_lines_that_break_off_are_asked_for_again(ingest: Ingest) -> None:
+    body = b'{"id": 1}\n{"id": 2, "ti'
+    headers = {"Content-Type": "application/x-ndjson"}
+    with serving(lambda _: Reply(body, headers=headers)) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id")
+    assert (run["status"], len(server.asked)) == ("failed", 3)
+    assert "breaks off after 23 bytes" in run["error"]
 
 
 async def test_a_byte_order_mark_and_no_content_are_read(ingest: Ingest) -> None:
