@@ -93,7 +93,7 @@ async def refuse_input(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     if request.method not in methods_at(request):
         return await refuse_http(request, HTTPException(405))
-    faults = [Fault(tuple(e["loc"]), message(e), str(e["type"])) for e in error.errors()]
+    faults = [Fault(place(e), message(e), str(e["type"])) for e in error.errors()]
     named = "; ".join(f"{'.'.join(map(str, f.loc))}: {f.msg}" for f in faults[:5])
     return problem(
         422,
@@ -105,12 +105,22 @@ async def refuse_input(request: Request, error: Exception) -> JSONResponse:
 
 
 def message(fault: dict[str, Any]) -> str:
-    """Of JSON that cannot be read FastAPI says only that, and puts the reason aside."""
-    return str(
-        fault["ctx"]["error"]
-        if fault["type"] == "json_invalid" and "ctx" in fault
-        else fault["msg"]
-    )
+    """Our own words without Pydantic's "Value error, " before them, and its own for people."""
+    known = fault.get("ctx", {})
+    match fault["type"]:
+        case "json_invalid" | "value_error" if "error" in known:
+            return str(known["error"])
+        case "union_tag_invalid":
+            return f"{known['discriminator']} is {known['tag']!r}: use {known['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{known['discriminator']} is missing"
+    return str(fault["msg"])
+
+
+def place(fault: dict[str, Any]) -> tuple[str | int, ...]:
+    """Of a name that may not be there Pydantic marks that it is the name."""
+    found = tuple(fault["loc"])
+    return found[:-1] if found[-1:] == ("[key]",) else found
 
 
 async def refuse_http(request: Request, error: Exception) -> JSONResponse:
