@@ -173,7 +173,8 @@ class Forest:
             raise ValueError("the model's class shares do not have the shape of a forest")
         if self.roots.ndim != 1 or self.roots.size == 0 or self.roots[0] != 0:
             raise ValueError("the model's trees do not begin at its first node")
-        if (np.diff(self.roots) <= 0).any() or self.roots[-1] >= n_nodes:
+        # Compared, as a difference may be too large for its type.
+        if (self.roots[1:] <= self.roots[:-1]).any() or self.roots[-1] >= n_nodes:
             raise ValueError("the model's trees are empty or out of order")
 
     def _check_children(self) -> None:
