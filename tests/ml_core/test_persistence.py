@@ -226,7 +226,7 @@ def test_a_forged_array_is_refused(array: str, node: int, value: float) -> None:
         loads(dumps(model))
 
 
-@pytest.mark.parametrize("roots", [[0, 0, 9], [0, 9, 5], [0, 5, 2_000_000_000], [0, -(2**31), 5]])
+@pytest.mark.parametrize("roots", [[0, 0, 9], [0, 9, 5], [0, 5, 2_000_000_000], [0, 9, -(2**31)]])
 def test_forged_beginnings_of_trees_are_refused(roots: list[int]) -> None:
     model = forest()
     model._forest = replace(model._forest, roots=np.array(roots, dtype=np.int32))
