@@ -55,6 +55,9 @@ class CsvRows:
     def __init__(self, stream: Readable, written: Written) -> None:
         self._written = written
         self._lines = Lines(stream, written.encoding)
+        has_header = written.header in (True, AUTO)
+        if found := sniffing.other_format(self._lines.waiting, has_header=has_header):
+            raise ValueError(f"it is no CSV but {found}")
         self._dialect = self._detected()
         self.row = 0
         self.header: list[str] = [] if self._lines.empty else self._read_header()
