@@ -7,6 +7,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
+import httpx2
 import pytest
 
 from astralytiq.core import budgets, http
@@ -185,6 +186,22 @@ async def test_20_private_addresses_are_refused_in_any_spelling(host: str) -> No
     with pytest.raises(Invalid, match="private address") as refused:
         await fetch(f"http://{host}:9/x", ())
     assert "ALLOW_PRIVATE_SOURCES" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("listed", "status"),
+    [("[::1]", None), ("[::1]:9", None), ("::1", None), ("[::1]:8", 422), ("[::2]", 422)],
+)
+async def test_an_address_of_ipv6_is_listed_and_shown_as_in_the_url(
+    monkeypatch: pytest.MonkeyPatch, listed: str, status: int | None
+) -> None:
+    async def nobody(*_: Any, **__: Any) -> None:
+        raise httpx2.ConnectError("refused")
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", nobody)
+    with pytest.raises(Invalid if status else Transient) as told:
+        await fetch("http://[::1]:9/x", (listed,), patience=Patience(1))
+    assert str(told.value).startswith("http://[::1]:9/x ")
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a.example/", "http://", "gopher:x"])

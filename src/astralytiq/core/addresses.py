@@ -54,4 +54,14 @@ def host_of(url: httpx2.URL) -> str:
 def shown(url: httpx2.URL) -> str:
     """An address for messages: never its query, which may hold a key."""
     port = f":{url.port}" if url.port else ""
-    return f"{url.scheme}://{url.host}{port}{url.path}"
+    return f"{url.scheme}://{bracketed(url.host)}{port}{url.path}"
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 address as it stands in a web address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def spellings(host: str, port: int) -> set[str]:
+    """How an admin may write it in a list of hosts: with or without the port."""
+    return {host, f"{host}:{port}", bracketed(host), f"{bracketed(host)}:{port}"}

@@ -24,7 +24,16 @@ from typing import Any, Literal, Protocol, Self
 import httpx2
 import msgspec
 
-from astralytiq.core.addresses import PORTS, host_of, is_public, joined, origin, parsed, shown
+from astralytiq.core.addresses import (
+    PORTS,
+    host_of,
+    is_public,
+    joined,
+    origin,
+    parsed,
+    shown,
+    spellings,
+)
 from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace, retry_after
 from astralytiq.core.errors import Invalid
 from astralytiq.core.jobs import Transient
@@ -314,7 +323,7 @@ class Fetcher:
             raise Invalid(f"{shown(url)} is not a web address: it must begin with http(s)://.")
         port = url.port or PORTS[url.scheme]
         found = await resolve(url.raw_host.decode("ascii").strip("[]"), port)
-        named = {url.host.lower(), f"{url.host.lower()}:{port}"} & self._allowed
+        named = spellings(url.host.lower(), port) & self._allowed
         if not named and not all(self._may_reach(address, port) for address in found):
             raise Invalid(
                 f"{shown(url)} leads to a private address, which sources may not read: use a "
@@ -323,7 +332,7 @@ class Fetcher:
         return found
 
     def _may_reach(self, address: str, port: int) -> bool:
-        return bool({address, f"{address}:{port}"} & self._allowed) or is_public(address)
+        return bool(spellings(address, port) & self._allowed) or is_public(address)
 
 
 async def resolve(host: str, port: int) -> list[str]:
