@@ -167,6 +167,7 @@ def scheduler(home: Home = None) -> None:
     async def run() -> None:
         async with opened(settings) as resources:
             await homes.refuse_unmigrated(resources)
+            await homes.refuse_other_storage(resources)
             await scheduler.run_forever(resources)
 
     try:

@@ -20,9 +20,10 @@ from sqlalchemy.exc import DBAPIError
 
 import ml_core.native
 from astralytiq import __version__, home, migrations
-from astralytiq.core import mail
+from astralytiq.core import belonging, mail
 from astralytiq.core.clock import DatabaseNow
 from astralytiq.core.db import utc_now
+from astralytiq.core.errors import AppError
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
 from astralytiq.features.monitoring import checks
@@ -124,6 +125,9 @@ async def of_services(resources: Resources) -> AsyncGenerator[Finding]:
     wanted = ["storage", "mlflow"] if is_made(resources.settings) else ["mlflow"]
     if database.verdict is Verdict.ok:
         yield await of_the_clock(resources)
+        if words := await of_another_storage(resources):
+            yield Finding("storage", Verdict.wrong, words)
+            wanted = ["mlflow"]
         wanted += ["workers", "scheduler"]
     for name, found in (await looks.look(*wanted)).items():
         verdict = Verdict.ok if found.status == checks.HEALTHY else Verdict.wrong
@@ -147,6 +151,14 @@ async def of_the_database(resources: Resources) -> Finding:
         words = f"at migration {current or 'none'}, this version needs {migrations.head()}: "
         return Finding("database", Verdict.wrong, words + "run 'astralytiq migrate'")
     return Finding("database", Verdict.ok, f"answers, at migration {current}")
+
+
+async def of_another_storage(resources: Resources) -> str:
+    """Why no process with this storage starts on this database; empty where that is not known."""
+    try:
+        return await asyncio.wait_for(belonging.other_storage(resources), checks.PATIENCE)
+    except (AppError, DBAPIError, OSError, TimeoutError):
+        return ""  # A storage that does not answer is found by the look at it.
 
 
 def is_made(settings: Settings) -> bool:

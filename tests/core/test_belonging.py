@@ -6,11 +6,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from astralytiq import home
+from astralytiq import cli, doctor, home
+from astralytiq.core import logging, scheduler
 from astralytiq.core.belonging import KEY
 from astralytiq.core.resources import Resources, opened
 from astralytiq.core.settings import Settings
+from astralytiq.doctor import Verdict
 from astralytiq.home import HomeError
 
 pytestmark = pytest.mark.anyio
@@ -41,8 +44,37 @@ async def test_a_second_home_works_on_a_database_only_with_the_first_ones_storag
     with pytest.raises(HomeError, match=r"another storage than .*b/storage.*STORAGE_URL"):
         await home.refuse_other_storage(other)
     assert not other.storage.exists(KEY)
+    told = {one.check: one for one in await doctor.examine(other.settings)}["storage"]
+    assert told.verdict is Verdict.wrong
+    assert "another storage" in told.detail
+    assert not other.storage.exists(KEY)
     other.storage.put(KEY, first.storage.get(KEY) + b"\n")  # As somebody who moved the files would.
     await home.refuse_other_storage(other)
+    found = {one.check: one for one in await doctor.examine(other.settings)}["storage"]
+    assert found.verdict is Verdict.ok
+
+
+async def test_the_doctor_marks_nothing(homes: list[Resources]) -> None:
+    first, *_ = homes
+    await doctor.examine(first.settings)
+    assert not first.storage.exists(KEY)
+
+
+async def test_a_scheduler_does_not_start_with_another_storage(
+    homes: list[Resources], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def tick_never(resources: Resources) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduler, "run_forever", tick_never)
+    monkeypatch.setattr(logging, "configure", lambda _: None)
+    first, other, _ = homes
+    await home.refuse_other_storage(first)
+    for one, refused in ((first, False), (other, not first.database.is_sqlite)):
+        monkeypatch.setattr(cli, "settings_for", lambda *_, one=one: one.settings)
+        ended = await asyncio.to_thread(CliRunner().invoke, cli.app, ["scheduler"])
+        assert ended.exit_code == (1 if refused else 0), ended.output
+        assert ("another storage" in ended.stderr) is refused
 
 
 async def test_of_two_first_starts_at_once_one_is_the_first(homes: list[Resources]) -> None:

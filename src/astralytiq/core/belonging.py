@@ -36,19 +36,36 @@ async def refuse_other_storage(resources: Resources) -> None:
     database, storage = resources.database, resources.storage
     if database.is_sqlite:
         return
-    async with database.reading() as session:
-        known = await marked(session)
-    here = await asyncio.to_thread(read, storage)
+    known, here = await marks(resources)
     if known is None:
         here = here or await asyncio.to_thread(made, storage)
         known = await database.write(lambda session: mark(session, here))
     if here != known:
-        raise Conflict(
-            f"This database keeps its files in another storage than {resources.settings.storage} "
-            f"(its id is {known}, this one has {here or 'none'}): set STORAGE_URL to that one for "
-            "every process on this database, or set DATABASE_URL to a database of your own. If the "
-            f"files have moved here, have the object {KEY!r} say {known}."
-        )
+        raise Conflict(worded(resources, known, here))
+
+
+async def other_storage(resources: Resources) -> str:
+    """What would be refused, and nothing is marked; empty if nothing would."""
+    if resources.database.is_sqlite:
+        return ""
+    known, here = await marks(resources)
+    return "" if known in (None, here) else worded(resources, known or "", here)
+
+
+async def marks(resources: Resources) -> tuple[str | None, str]:
+    """The database's, if it has one, and the storage's."""
+    async with resources.database.reading() as session:
+        known = await marked(session)
+    return known, await asyncio.to_thread(read, resources.storage)
+
+
+def worded(resources: Resources, known: str, here: str) -> str:
+    return (
+        f"This database keeps its files in another storage than {resources.settings.storage} "
+        f"(its id is {known}, this one has {here or 'none'}): set STORAGE_URL to that one for "
+        "every process on this database, or set DATABASE_URL to a database of your own. If the "
+        f"files have moved here, have the object {KEY!r} say {known}."
+    )
 
 
 async def marked(session: AsyncSession) -> str | None:
