@@ -9,9 +9,9 @@ from astralytiq.core.executor import Work
 from astralytiq.core.jobs import ending, job
 
 from . import (
+    attempts,
     erasing,
     indexing,
-    pipeline,
     purging,
     rejects,
     replay,
@@ -33,7 +33,7 @@ async def ingest(
 ) -> dict[str, Any]:
     await tidying.tidy(work.resources)
     made = Rehearsal if dry_run else Pipeline
-    return await pipeline.run(work, run_id, full_refresh, inject, made)
+    return await attempts.run(work, run_id, full_refresh, inject, made)
 
 
 @job(service.SCHEDULED)

@@ -23,7 +23,7 @@ from astralytiq.engines.etl.batch import Normalised
 from astralytiq.engines.etl.columns import rows_of
 from astralytiq.engines.etl.normalise import Normaliser
 
-from . import drift, erasing, indexing, limits, pipeline, raw, records, service, tracing
+from . import attempts, drift, erasing, indexing, limits, pipeline, raw, records, service, tracing
 from .models import Checkpoint, RawPayload, Reject, RejectStatus, Run, RunKind, RunStatus
 from .service import Spec
 
@@ -70,7 +70,7 @@ async def start(session: AsyncSession, actor: Actor, name: str, since_run: str |
 
 
 async def run(work: Work, run_id: str, since_run: str | None) -> dict[str, Any]:
-    async with pipeline.attempt(work, run_id):
+    async with attempts.attempt(work, run_id):
         begun = await work.step(lambda session: begin(session, run_id, since_run))
         return begun if isinstance(begun, dict) else await go_through(work, begun)
 
@@ -83,7 +83,7 @@ async def begin(
         return pipeline.result_of(current)
     source = await service.hold_source(session, current.source)
     await erasing.refuse_before_the_end(session, source.name)
-    await pipeline.reopen(session, current)
+    await attempts.reopen(session, current)
     spec = service.spec_of(source)
     let_in = await drift.fields_let_in(session, spec.name, spec.schema_policy, run_id)
     await let_no_refresh_go_on(session, current)
