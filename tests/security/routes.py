@@ -194,7 +194,9 @@ def operations() -> tuple[Operation, ...]:
             parameters(path, operation),
             tuple(p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"),
             body_schema(document, operation),
-            "multipart/form-data" in operation.get("requestBody", {}).get("content", {}),
+            # A sign-in takes a form, too, but no file.
+            "multipart/form-data" in (sent := operation.get("requestBody", {}).get("content", {}))
+            and "application/json" not in sent,
         )
         for path, found in document["paths"].items()
         for method, operation in found.items()

@@ -117,6 +117,8 @@ class Seen:
         self.status = message["status"]
         now = time.perf_counter()
         given, named = message.get("headers", ()), False
+        if self.status == 204:
+            given = without_media_type(given)
         for name, value in given:
             if name == CSP:
                 named = True
@@ -136,6 +138,11 @@ class Seen:
         if standing := scope["state"].get("standing"):
             headers += [(k.lower().encode(), v.encode()) for k, v in standing.headers.items()]
         message["headers"] = headers
+
+
+def without_media_type(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """FastAPI calls the nothing of a 204 JSON, which clients would then try to parse."""
+    return [(name, value) for name, value in headers if name != b"content-type"]
 
 
 def sane_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
@@ -257,7 +264,7 @@ class Unbroken:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and len(scope["path"]) > 1 and scope["path"].endswith("/"):
+        if len(scope.get("path", "")) > 1 and scope["path"].endswith("/"):
             scope["path"] = scope["path"].rstrip("/") or "/"
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)

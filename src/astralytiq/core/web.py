@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ API = "/api/v1"
 
 Authenticate = Callable[[Request], Awaitable[Actor]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Item = TypeVar("Item")
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -345,7 +346,8 @@ class Page:
         if self.offset + self.limit < total:
             offsets["next"] = self.offset + self.limit
         if self.offset > 0:
-            offsets["prev"] = max(0, self.offset - self.limit)
+            # From beyond the end one page back would be as empty.
+            offsets["prev"] = max(0, min(self.offset - self.limit, last))
         bare = url.remove_query_params("skip")
         return ", ".join(
             f'<{relative(bare.include_query_params(limit=self.limit, offset=at))}>; rel="{rel}"'
@@ -368,6 +370,14 @@ async def page_asked(
 
 
 PageAsked = Annotated[Page, Depends(page_asked)]
+
+
+def paged(
+    request: Request, response: Response, page: Page, every: Sequence[Item]
+) -> Sequence[Item]:
+    """The page of a list that is short enough to be read whole."""
+    describe_page(request, response, page, len(every))
+    return every[page.offset : page.offset + page.limit]
 
 
 def describe_page(request: Request, response: Response, page: Page, total: int) -> None:

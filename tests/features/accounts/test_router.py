@@ -13,7 +13,12 @@ pytestmark = pytest.mark.anyio
 ALICE = {"email": "alice@example.com", "username": "alice", "password": "correct horse"}
 
 
-async def test_register_then_sign_in_in_three_ways(client: httpx2.AsyncClient) -> None:
+def as_parts(fields: dict[str, str]) -> dict[str, tuple[None, str]]:
+    """As a browser's FormData is sent."""
+    return {name: (None, value) for name, value in fields.items()}
+
+
+async def test_register_then_sign_in_in_four_ways(client: httpx2.AsyncClient) -> None:
     registered = await client.post("/api/v1/auth/register", json=ALICE)
     assert registered.status_code == 200
     assert registered.json()["email"] == ALICE["email"]
@@ -25,14 +30,32 @@ async def test_register_then_sign_in_in_three_ways(client: httpx2.AsyncClient) -
         await client.post("/api/v1/auth/login", json=by_email),
         await client.post("/api/v1/auth/login", json=by_name),
         await client.post("/api/v1/auth/login", data={**by_name, "grant_type": "password"}),
+        await client.post("/api/v1/auth/login", files=as_parts(by_name)),
     ]
-    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200]
     for answer in answers:
         body = answer.json()
         assert (body["token_type"], body["user"]["role"]) == ("bearer", "analyst")
         headers = {"Authorization": f"Bearer {body['access_token']}"}
         me = await client.get("/api/v1/auth/me", headers=headers)
         assert me.json()["name"] == "alice"
+
+
+async def test_14_a_form_brings_a_name_and_a_password_and_little_else(
+    client: httpx2.AsyncClient,
+) -> None:
+    login = "/api/v1/auth/login"
+    for form in (
+        {"username": ("a.txt", "alice"), "password": (None, "correct horse")},
+        {"username": (None, "x" * 10_000), "password": (None, "correct horse")},
+        as_parts({f"field{number}": "x" for number in range(30)}),
+    ):
+        refused = await client.post(login, files=form)
+        assert (refused.status_code, refused.json()["title"]) == (422, "Invalid input")
+    nobody = await client.post(login, json={"password": "correct horse"})
+    assert nobody.json()["errors"][0]["loc"] == ["body"]
+    wrong = await client.post(login, json={"email": 7, "password": "correct horse"})
+    assert wrong.json()["errors"][0]["loc"] == ["body", "email"]
 
 
 async def test_an_account_is_taken_once(client: httpx2.AsyncClient) -> None:
@@ -54,6 +77,8 @@ async def test_only_admins_see_and_make_accounts(sign_in: SignIn) -> None:
     assert (await analyst.post("/api/v1/users", json=body)).status_code == 403
     created = await admin.post("/api/v1/users/", json=body)
     assert (created.status_code, created.json()["role"]) == (201, "data_scientist")
+    found = await admin.get(created.headers["location"])
+    assert (found.json(), found.headers["etag"]) == (created.json(), created.headers["etag"])
     assert (await admin.post("/api/v1/users/", json=body)).status_code == 409
     listed = await admin.get("/api/v1/users/")
     assert listed.headers["x-total-count"] == "3"

@@ -62,6 +62,8 @@ async def test_16_a_sign_in_by_header_cookie_message_key_and_ticket(live: Live) 
     ):
         async with live.open(headers=headers) as watcher:
             assert (await heard(watcher))["type"] == "snapshot"
+    async with live.open("/", headers=bearer(token)) as watcher:  # a slash more, as anywhere
+        assert (await heard(watcher))["type"] == "snapshot"
     for credential in (token, key):
         async with live.open() as watcher:
             await watcher.send(json.dumps({"type": "auth", "token": credential}))

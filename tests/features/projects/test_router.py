@@ -30,6 +30,7 @@ async def test_a_project_keeps_what_it_was_given(sign_in: SignIn) -> None:
     made = await owner.client.post(f"{PROJECTS}/", json=WHOLE)
     body = made.json()
     assert made.status_code == 201
+    assert body["updated_at"] == body["created_at"]
     assert {name: body[name] for name in WHOLE} == WHOLE
     assert (body["owner_id"], body["members"]) == (owner.id, [])
     assert made.headers["location"] == f"{PROJECTS}/{body['id']}"

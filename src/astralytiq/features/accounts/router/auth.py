@@ -8,14 +8,17 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
-from astralytiq.core.errors import Unauthenticated, UnsupportedMedia
+from astralytiq.core.errors import Invalid, Unauthenticated, UnsupportedMedia
 from astralytiq.core.web import (
     House,
     OpenBudget,
+    PageAsked,
     Session,
     caller,
     mark,
+    paged,
     room,
 )
 from astralytiq.features.accounts import cookies, csrf, service, sessions, signing_in
@@ -47,22 +50,25 @@ from astralytiq.features.accounts.sessions import Access
 auth = room("/auth", "accounts")
 
 
+JSON = "application/json"
+# Browsers' FormData is sent as the second of them.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+MOST_FIELDS, LONGEST_FIELD = 20, 8192  # Nobody has signed in yet.
+GRANT = {
+    "type": "object",
+    "required": ["username", "password"],
+    "properties": {
+        "grant_type": {"type": "string", "pattern": "^password$"},
+        "username": {"type": "string", "description": "username or email"},
+        "password": {"type": "string"},
+    },
+}
 LOGIN_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": Credentials.model_json_schema()},
-            "application/x-www-form-urlencoded": {
-                "schema": {
-                    "type": "object",
-                    "required": ["username", "password"],
-                    "properties": {
-                        "grant_type": {"type": "string", "pattern": "^password$"},
-                        "username": {"type": "string", "description": "username or email"},
-                        "password": {"type": "string"},
-                    },
-                }
-            },
+            JSON: {"schema": Credentials.model_json_schema()},
+            **{form: {"schema": GRANT} for form in FORMS},
         },
     }
 }
@@ -71,17 +77,30 @@ LOGIN_BODY: dict[str, Any] = {
 async def credentials_sent(request: Request) -> Credentials:
     """JSON, or the form of an OAuth2 password grant: existing clients use both."""
     media = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media == "application/json":
+    if media == JSON:
         given = await request.json()
-    elif media == "application/x-www-form-urlencoded":
-        form = await request.form()
-        given = {name: form[name] for name in ("username", "password") if name in form}
+    elif media in FORMS:
+        given = await form_sent(request)
     else:
         raise UnsupportedMedia("Send JSON, or a form with username and password.")
     try:
         return Credentials.model_validate(given)
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False, include_input=False)) from None
+        faults = error.errors(include_url=False, include_input=False)
+        for fault in faults:
+            fault["loc"] = ("body", *fault["loc"])
+        raise RequestValidationError(faults) from None
+
+
+async def form_sent(request: Request) -> dict[str, Any]:
+    """Fields that name neither, such as a client's id, are for other servers."""
+    try:
+        form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=LONGEST_FIELD)
+    except HTTPException as fault:
+        if fault.status_code != 400:
+            raise
+        raise Invalid(f"The form cannot be read: {fault.detail}") from None
+    return {name: form[name] for name in ("username", "password") if name in form}
 
 
 async def credentials_or_fault(request: Request) -> Credentials:
@@ -193,8 +212,11 @@ async def read_csrf_token(request: Request, house: House) -> CsrfToken:
 
 
 @auth.get("/sessions")
-async def list_sessions(request: Request, session: Session, actor: Person) -> list[SessionRead]:
-    return shown(request, await sessions.of_user(session, actor.account_id))
+async def list_sessions(
+    request: Request, response: Response, session: Session, page: PageAsked, actor: Person
+) -> list[SessionRead]:
+    found = await sessions.of_user(session, actor.account_id)
+    return shown(request, paged(request, response, page, found))
 
 
 def shown(request: Request, found: Sequence[UserSession]) -> list[SessionRead]:

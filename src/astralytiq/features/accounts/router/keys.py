@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from fastapi import Depends
+from fastapi import Depends, Request, Response
 
 from astralytiq.core.schemas import Id
-from astralytiq.core.web import House, Session, room
+from astralytiq.core.web import House, PageAsked, Session, paged, room
 from astralytiq.features.accounts import keys
 from astralytiq.features.accounts.deps import Person
 from astralytiq.features.accounts.models import ApiKey
@@ -17,8 +17,10 @@ api_keys = room("/api-keys", "accounts")
 
 
 @api_keys.get("", response_model=list[KeyRead])
-async def list_keys(session: Session, actor: Person) -> Sequence[ApiKey]:
-    return await keys.list_own(session, actor)
+async def list_keys(
+    request: Request, response: Response, session: Session, page: PageAsked, actor: Person
+) -> Sequence[ApiKey]:
+    return paged(request, response, page, await keys.list_own(session, actor))
 
 
 @api_keys.post("", status_code=201, dependencies=[Depends(no_store)])

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from astralytiq.core.errors import AppError, UnsupportedMedia
 from astralytiq.core.schemas import Id
-from astralytiq.core.web import House, OpenBudget, Session
+from astralytiq.core.web import House, OpenBudget, PageAsked, Session, paged
 from astralytiq.features.accounts import links, pages, signing_out, tickets
 from astralytiq.features.accounts.deps import Account, CameFrom, SameOrigin, Throttled
 from astralytiq.features.accounts.models import Purpose
@@ -161,9 +161,15 @@ async def make_link(house: House, actor: UserWriter, user_id: Id) -> LinkRead:
 
 @users.get("/{user_id}/sessions")
 async def list_user_sessions(
-    request: Request, session: Session, actor: UserReader, user_id: Id
+    request: Request,
+    response: Response,
+    session: Session,
+    page: PageAsked,
+    actor: UserReader,
+    user_id: Id,
 ) -> list[SessionRead]:
-    return shown(request, await signing_out.sessions_of(session, user_id))
+    found = await signing_out.sessions_of(session, user_id)
+    return shown(request, paged(request, response, page, found))
 
 
 @users.delete("/{user_id}/sessions", status_code=204)

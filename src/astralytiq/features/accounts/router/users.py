@@ -94,6 +94,7 @@ async def create_user(
             full_name=body.full_name,
         )
     )
+    response.headers["Location"] = f"/api/v1/users/{user.id}"
     mark(response, user)
     return user
 

@@ -1,11 +1,12 @@
 """Doors to the figures of the platform."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from astralytiq.core.security import Actor
-from astralytiq.core.web import House, Session, needs, room
+from astralytiq.core.web import House, PageAsked, Session, needs, paged, room
 from astralytiq.features.dashboards import platform
 from astralytiq.features.dashboards.sampling import sampler_of
 from astralytiq.features.dashboards.schemas import MetricRead, MetricsRead
@@ -23,6 +24,8 @@ async def read_metrics(
 
 
 @metrics.get("/figures")
-async def list_figures(session: Session, actor: Reader) -> list[MetricRead]:
+async def list_figures(
+    request: Request, response: Response, session: Session, page: PageAsked, actor: Reader
+) -> Sequence[MetricRead]:
     """What widgets and alert rules can name."""
-    return await platform.catalogue(session)
+    return paged(request, response, page, await platform.catalogue(session))
