@@ -432,5 +432,5 @@ async def test_the_first_who_looks_after_it_stays(
     path = f"{URL}/{alert['id']}/acknowledge"
     assert (await owner.client.post(path, json={"note": "valve"})).status_code == 200
     other = await enter(sign_in, Role.data_scientist)
-    seen = (await other.client.post(path, json={})).json()
+    seen = (await other.client.post(path)).json()
     assert (seen["acknowledged_by"], seen["note"]) == (owner.id, "valve")

@@ -68,7 +68,7 @@ async def test_its_owner_says_what_a_model_is_for(
     before = await owner.get(f"{MODELS}/flowers")
     assert before.json()["description"] is None
     said = {"description": "Tells flowers apart.\nOf made-up gardens."}
-    changed = await owner.patch(
+    changed = await owner.put(
         f"{MODELS}/flowers", json=said, headers={"If-Match": before.headers["etag"]}
     )
     assert changed.status_code == 200

@@ -260,7 +260,10 @@ def plain(value: Any) -> Any:
     """What JSON can hold."""
     if isinstance(value, float) and not isfinite(value):
         return None
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)

@@ -53,6 +53,7 @@ async def read_model(response: Response, session: Session, actor: Reader, name: 
     return answer
 
 
+@router.put("/{name}")
 @router.patch("/{name}")
 async def change_model(
     request: Request,

@@ -37,7 +37,7 @@ async def read_alert(session: Session, actor: Reader, alert_id: Id) -> Alert:
 
 @alerts.post("/{alert_id}/acknowledge", response_model=AlertRead)
 async def acknowledge_alert(
-    session: Session, actor: Writer, alert_id: Id, body: Acknowledgement
+    session: Session, actor: Writer, alert_id: Id, body: Acknowledgement | None = None
 ) -> Alert:
     alert = await service.get_alert(session, alert_id)
-    return await service.acknowledge(session, actor, alert, body.note)
+    return await service.acknowledge(session, actor, alert, body.note if body else None)
