@@ -1,6 +1,5 @@
 """What ``python -m ml_core.decision_tree`` and ``… random_forest`` do: train on a CSV and score."""
 
-import argparse
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_core.arguments import Parser, answer
+from ml_core.arguments import Parser, answer, as_json
 from ml_core.plotting import check_plot, plot_importances, write_plot
-from ml_core.table import left_out_line, read_table
+from ml_core.table import Table, left_out_line, read_table
 from ml_core.tree_classifier import MaxFeatures, TreeClassifier
+
+# By the name of a part of the rows its accuracy and how many they are.
+Scores = dict[str, tuple[float, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,14 @@ def run(command: Command, argv: Sequence[str] | None = None) -> int:
     )
 
 
-def _parser(command: Command) -> argparse.ArgumentParser:
+def _parser(command: Command) -> Parser:
+    data = "--data data.csv --target class"
     parser = Parser(
-        prog=f"python -m {command.module}",
-        description=f"{command.title}: train on a part of a CSV file and score on both parts.",
+        command.module,
+        f"{command.title}: train on a part of a CSV file and score on both parts.",
+        (data, f"{data} --max-depth 5 --test-size 0.3 --plot importances.png"),
     )
     add = parser.add_argument
-    add("--data", required=True, metavar="FILE", help="CSV file with a line of column names")
     add("--target", required=True, metavar="COLUMN", help="column of the classes, text or numbers")
     if command.has_n_estimators:
         add("--n-estimators", type=int, default=100, metavar="N", help="trees (100)")
@@ -52,6 +55,7 @@ def _parser(command: Command) -> argparse.ArgumentParser:
     add("--test-size", type=float, default=0.2, metavar="SHARE", help="held back to test (0.2)")
     add("--random-state", type=int, default=42, metavar="SEED", help="seed of all chance (42)")
     add("--plot", metavar="FILE", help="draw the importances to this .png, .svg or .pdf [plot]")
+    add("--json", action="store_true", help="report in JSON, for programs")
     return parser
 
 
@@ -69,7 +73,7 @@ _max_features.__name__ = "number of features"
 
 def _train_and_score(command: Command, options: dict[str, Any]) -> str:
     path, target = options.pop("data"), options.pop("target")
-    test_size, plot = options.pop("test_size"), options.pop("plot")
+    test_size, plot, for_programs = (options.pop(name) for name in ("test_size", "plot", "json"))
     if plot is not None:
         check_plot(plot)
     model = command.make(**options)
@@ -78,20 +82,45 @@ def _train_and_score(command: Command, options: dict[str, Any]) -> str:
     features, labels = np.array(list(table.features.values())).T, np.array(table.labels)
     train, test = _train_and_test_rows(len(labels), test_size, options["random_state"])
     model.fit(features[train], labels[train])
-    summary = (
-        f"{command.title} on {path}: {len(features)} rows, {features.shape[1]} features, "
-        f"{np.unique(labels).size} classes"
-    )
-    lines = [summary, *left_out_line(table.left_out)]
-    for name, rows in (("Train", train), ("Test", test)):
-        accuracy = model.score(features[rows], labels[rows])
-        lines.append(f"{name} accuracy: {accuracy:.4f} ({rows.size} rows)")
+    scores = {
+        name: (model.score(features[rows], labels[rows]), rows.size)
+        for name, rows in (("train", train), ("test", test))
+    }
     if plot is not None:
         title = f"{command.title} on {Path(path).name}: importance of features"
         names = list(table.features)
         write_plot(plot_importances(model.feature_importances_, names=names, title=title), plot)
-        lines.append(f"Written: {plot}")
-    return "".join(f"{line}\n" for line in lines)
+    written = [] if plot is None else [plot]
+    if for_programs:
+        about = {"data": path, "rows": len(labels), "left_out": table.left_out, "written": written}
+        return as_json({**about, **_facts(model, table, labels, scores)})
+    summary = (
+        f"{command.title} on {path}: {len(features)} rows, {features.shape[1]} features, "
+        f"{np.unique(labels).size} classes"
+    )
+    lines = [summary, *left_out_line(table.left_out), *_described(scores)]
+    return "".join(f"{line}\n" for line in [*lines, *(f"Written: {file}" for file in written)])
+
+
+def _described(scores: Scores) -> list[str]:
+    return [
+        f"{name.capitalize()} accuracy: {accuracy:.4f} ({n_rows} rows)"
+        for name, (accuracy, n_rows) in scores.items()
+    ]
+
+
+def _facts(
+    model: TreeClassifier, table: Table, labels: NDArray[Any], scores: Scores
+) -> dict[str, Any]:
+    importances = model.feature_importances_.tolist()
+    return {
+        "classes": np.unique(labels).tolist(),
+        "importances": dict(zip(table.features, importances, strict=True)),
+        **{
+            name: {"accuracy": accuracy, "rows": n_rows}
+            for name, (accuracy, n_rows) in scores.items()
+        },
+    }
 
 
 def _train_and_test_rows(

@@ -15,7 +15,7 @@ from ml_core.command import Command, run
 from ml_core.parallel import each, n_workers
 from ml_core.planting import Planted, Rows, in_turns, plant_some, prepared, seeds_of
 from ml_core.tree_classifier import Learnt, MaxFeatures, TreeClassifier
-from ml_core.trees import Gathering, Tree
+from ml_core.trees import MOST_NODES, Gathering, Tree
 from ml_core.validation import check_flag, check_integer, is_integer
 from ml_core.weights import ClassWeight
 
@@ -211,6 +211,8 @@ class RandomForestClassifier(TreeClassifier):
     def check_params(self) -> None:
         super().check_params()
         check_integer("n_estimators", self.n_estimators, 1)
+        if self.n_estimators > MOST_NODES:
+            raise ValueError(f"n_estimators must be at most {MOST_NODES}, got {self.n_estimators}")
         if self.n_jobs is not None and (not is_integer(self.n_jobs) or self.n_jobs == 0):
             raise ValueError(f"n_jobs must be an integer other than 0 or None, got {self.n_jobs!r}")
         check_flag("bootstrap", self.bootstrap)

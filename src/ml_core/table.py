@@ -85,7 +85,7 @@ def read_columns(path: str) -> Columns:
     except OSError as error:
         raise TableError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not UTF-8 text") from error
+        raise TableError(f"{path} is not UTF-8 text: save it as such") from error
     except csv.Error as error:
         raise TableError(f"{path} is not a CSV file: {error}") from error
 
@@ -94,6 +94,7 @@ def _columns(path: str, reader: Any) -> Columns:
     names: list[str] = [name.strip() for name in next(reader, [])]
     if not names:
         raise TableError(f"{path} is empty")
+    _check_separator(path, names)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise TableError(f"{path} has two columns named {twice!r}")
@@ -111,12 +112,27 @@ def _columns(path: str, reader: Any) -> Columns:
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
+def _check_separator(path: str, names: list[str]) -> None:
+    """Refuse what would be a table of one column, as its commas are something else."""
+    for mark, word in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and mark in names[0]:
+            raise TableError(f"{path} has {word} between its columns: save it with commas instead")
+
+
 def _labels(path: str, target: str, cells: list[str]) -> list[str] | list[float]:
     empty = sum(not cell.strip() for cell in cells)
     if empty:
         raise TableError(f"{path}: the target column {target!r} is empty in {empty} rows")
     numbers = _numbers(cells)
-    return [cell.strip() for cell in cells] if numbers is None else numbers
+    if numbers is None:
+        return [cell.strip() for cell in cells]
+    measured = next((number for number in numbers if number != math.floor(number)), None)
+    if measured is not None:
+        raise TableError(
+            f"{path}: the target column {target!r} must hold classes, as text or whole numbers, "
+            f"but it has {measured:g}"
+        )
+    return numbers
 
 
 def _numbers(cells: list[str]) -> list[float] | None:

@@ -1,5 +1,6 @@
 """The commands: train on a CSV, print accuracy; one line and exit code 2 for bad input."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml_core import decision_tree, random_forest
+from ml_core import decision_tree, kmeans, random_forest
+from ml_core.arguments import answer
 from tests.ml_core.data import clouds
 
 Main = Callable[[list[str]], int]
@@ -90,8 +92,13 @@ def test_the_reason_a_column_is_left_out_is_given(
         ("a,a,class\n1,2,0\n", "two columns named 'a'"),
         ("a,class\n1,x\n2,\n", "target column 'class' is empty in 1 rows"),
         ("a,class\n1,0\n", "at least 2 rows"),
-        ("a,class\n1,0.5\n2,1.5\n3,2.5\n", "Unknown label type: continuous"),
+        (
+            "a,class\n1,0.5\n2,1.5\n3,2.5\n",
+            "must hold classes, as text or whole numbers, but it has 0.5",
+        ),
         ('a,class\n1,"0\n', "is not a CSV file"),
+        ("a;class\n1;0\n2;1\n", "has semicolons between its columns: save it with commas instead"),
+        ("a\tclass\n1,5\t0\n", "has tabs between its columns: save it with commas instead"),
     ],
 )
 @pytest.mark.parametrize("main", COMMANDS)
@@ -115,6 +122,7 @@ def test_a_bad_table_is_one_clear_line(
         ("--test-size nan", "--test-size must lie between 0 and 1"),
         ("--random-state -1", "random_state must be"),
         ("--criterion mse", "criterion must be one of"),
+        ("--n-estimators 99999999999999999999", "n_estimators must be at most 2147483647"),
         ("--clusters 3", "unrecognized arguments: --clusters 3"),
     ],
 )
@@ -139,6 +147,63 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(
         err = capsys.readouterr().err
         assert words in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("main", [kmeans.main, *COMMANDS])
+def test_help_ends_with_examples_that_run(
+    main: Main,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    examples = capsys.readouterr().out.split("examples:\n")[1].splitlines()
+    assert len(examples) == 2
+    cells = "".join(f"{at},{at * at % 7},{'xy'[at % 2]}\n" for at in range(20))
+    (tmp_path / "data.csv").write_text(f"a,b,class\n{cells}")
+    monkeypatch.chdir(tmp_path)
+    for example in examples:
+        assert example.startswith("  python -m ml_core.")
+        assert main(example.split()[3:]) == 0
+
+
+@pytest.mark.parametrize("main", COMMANDS)
+def test_a_report_for_programs_says_the_same(
+    main: Main, flowers: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["--data", str(flowers), "--target", "species"]
+    assert main(argv) == 0
+    for_people = capsys.readouterr().out
+    plot = str(tmp_path / "plot.png")
+    assert main([*argv, "--json", "--plot", plot]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["data"], told["rows"], told["written"]) == (str(flowers), 90, [plot])
+    assert len(told["classes"]) == 3
+    assert told["left_out"] == {"place": "not numeric"}
+    assert sum(told["importances"].values()) == pytest.approx(1.0)
+    for part in ("train", "test"):
+        accuracy, rows = told[part]["accuracy"], told[part]["rows"]
+        assert f"{part.capitalize()} accuracy: {accuracy:.4f} ({rows} rows)" in for_people
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (MemoryError("no room"), 2, "command: there is not enough memory for it: no room\n"),
+        (KeyboardInterrupt(), 130, "command: stopped\n"),
+        (ValueError("two\nlines"), 2, "command: two lines\n"),
+    ],
+)
+def test_what_ends_a_command_is_one_line(
+    error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def report() -> str:
+        raise error
+
+    assert answer("command", report) == code
+    assert capsys.readouterr() == ("", line)
 
 
 def test_a_missing_option_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

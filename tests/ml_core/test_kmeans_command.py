@@ -1,6 +1,7 @@
 """The command ``python -m ml_core.kmeans``: a table in, clusters out, one line for bad input."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,8 @@ def test_clusters_without_rows_are_shown_and_not_warned_of(
         ("a\n1e200\n-1e200\n3\n", "too far apart to square their distances"),
         # The sum of the column is infinite, but none of its cells is.
         ("a\n1e308\n1e308\n0\n", "too far apart to square their distances"),
+        ("a;b\n1;2\n3;4\n5;6\n", "has semicolons between its columns: save it with commas"),
+        ("a\tb\n1\t2\n", "has tabs between its columns: save it with commas instead"),
         ("a\n1e309\n1\n0\n", "has no numeric column to cluster by"),
         ("a\n1\nnan\n0\n", "has no numeric column to cluster by"),
         ("a\n1\n1_0\n0\n", "has no numeric column to cluster by"),
@@ -159,6 +162,22 @@ def test_the_module_runs_as_a_program_and_offers_the_class() -> None:
     assert failed.returncode == 2
     assert failed.stderr == ("ml_core.kmeans: cannot read missing.csv: No such file or directory\n")
     assert kmeans.KMeans is KMeans
+
+
+def test_a_report_for_programs_says_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out.csv")
+    argv = ["--data", str(SAMPLE), "--output", output]
+    assert kmeans.main(argv) == 0
+    for_people = capsys.readouterr().out
+    assert kmeans.main([*argv, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["data"], told["rows"], told["written"]) == (str(SAMPLE), 150, [output])
+    assert f"Inertia: {told['inertia']:.6g} after {told['iterations']} iter" in for_people
+    for cluster in told["clusters"]:
+        place = ", ".join(f"{name}={value:.6g}" for name, value in cluster["centre"].items())
+        assert f"Cluster {cluster['cluster']}: {cluster['rows']} rows around {place}" in for_people
 
 
 def test_a_small_table_is_clustered_without_numpy() -> None:
