@@ -316,7 +316,7 @@ async def test_a_source_that_fails_keeps_no_other_from_running(
     assert (csv["source"], csv["status"]) == ("csv", "success")
     assert done.exit_code == 2
     assert "nobody: There is no source" in done.stderr
-    assert "gone: The job ingestion.run failed: There is no file 'nothing.csv'" in done.stderr
+    assert "gone: There is no file 'nothing.csv'" in done.stderr
     alone = await command(source, "run", "gone", "--json")
     assert (alone.exit_code, json.loads(alone.stdout)["status"]) == (1, "failed")
 

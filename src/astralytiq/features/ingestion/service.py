@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ Spec = CsvSource | ApiSource | RssSource
 OWN_COLUMNS = frozenset({"name", "kind", "enabled", "batch_size"})
 JOB = "ingestion.run"
 SCHEDULED = "ingestion.scheduled"
+MEANT_AMONG = 1000  # sources, among whose names a wrong one may have meant another
 
 
 # Sources ----------------------------------------------------------------------------------------
@@ -64,11 +66,15 @@ async def find_source(session: AsyncSession, name: str) -> Source | None:
 async def get_source(session: AsyncSession, name: str) -> Source:
     if found := await find_source(session, name):
         return found
-    raise missing(name)
+    raise await missing(session, name)
 
 
-def missing(name: str) -> NotFound:
-    return NotFound(f"There is no source {name!r}.")
+async def missing(session: AsyncSession, name: str) -> NotFound:
+    names = await session.scalars(select(Source.name).order_by(Source.name).limit(MEANT_AMONG))
+    meant = get_close_matches(name, names.all(), n=1)
+    return NotFound(
+        f"There is no source {name!r}" + (f": did you mean {meant[0]!r}?" if meant else ".")
+    )
 
 
 async def hold_source(session: AsyncSession, name: str) -> Source:
@@ -76,7 +82,7 @@ async def hold_source(session: AsyncSession, name: str) -> Source:
     query = select(Source).where(Source.name == name).with_for_update()
     if found := await session.scalar(query.execution_options(populate_existing=True)):
         return found
-    raise missing(name)
+    raise await missing(session, name)
 
 
 async def get_own(session: AsyncSession, actor: Actor, name: str) -> Source:
@@ -187,11 +193,18 @@ async def get_run(session: AsyncSession, run_id: str) -> Run:
 
 
 async def list_runs(
-    session: AsyncSession, source: str | None, limit: int, offset: int, *, stored: bool = False
+    session: AsyncSession,
+    source: str | None,
+    limit: int,
+    offset: int,
+    *,
+    status: RunStatus | None = None,
+    stored: bool = False,
 ) -> tuple[Sequence[Run], int]:
     """With `stored` without the dry runs."""
     matching: Select[Run] = select(Run) if source is None else select(Run).filter_by(source=source)
     matching = matching.where(Run.dry_run.is_(False)) if stored else matching
+    matching = matching.where(Run.status == status) if status else matching
     total = await session.scalar(select(func.count()).select_from(matching.subquery())) or 0
     query = matching.order_by(Run.run_id.desc()).limit(limit).offset(offset)
     return (await session.scalars(query)).all(), total

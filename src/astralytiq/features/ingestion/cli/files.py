@@ -1,8 +1,10 @@
 """Commands for a file of sources: look at one, make them all so."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 SourcesFile = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON: 'sources:'.")]
 # What the server adds to a source, which is no part of its configuration.
 STORED = ("id", "owner_id", "created_at", "updated_at", "next_run_at")
+PLATFORMS = ("source", "entity_id", "content_hash")
 KINDS = ("api", "csv", "rss")
 
 
@@ -56,7 +59,7 @@ def apply_sources(
         if changes_in(plan) and (yes or (not as_json and agreed())):
             seen = {"If-Match": f'"{plan["version"]}"'}
             plan = client.put("/sources", json=read.content, params=params, headers=seen)
-            typer.echo(f"done: {len(changes_in(plan))} changed", err=True)
+            typer.echo(f"done: {counted(changes_in(plan))}", err=True)
         if as_json:
             show_json(plan)
 
@@ -68,6 +71,12 @@ def agreed() -> bool:
     return False
 
 
+def counted(changes: list[dict[str, Any]]) -> str:
+    """How many of what, as `2 created, 1 deleted`."""
+    numbers = Counter(one["action"] for one in changes)
+    return ", ".join(f"{number} {action.rstrip('e')}ed" for action, number in numbers.items())
+
+
 def changes_in(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in plan["sources"] if one["action"] not in ("unchanged", "left")]
 
@@ -76,7 +85,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     for one in plan["sources"]:
         fields = [f"{f['field']} {cell(f['before'])} -> {cell(f['after'])}" for f in one["fields"]]
         note = "on the server, not in the file" if one["action"] == "left" else ", ".join(fields)
-        typer.echo(f"{one['action']:<10} {one['name']}" + (f": {note}" if note else ""))
+        typer.echo(cell(f"{one['action']:<10} {one['name']}" + (f": {note}" if note else "")))
 
 
 def read_sources(file: Path) -> "Listing":
@@ -105,8 +114,24 @@ def faults_in(file: Path, read: "Listing", at: int | None = None) -> Iterator[No
             place = [*(["sources", at] if at is not None else []), *fault["loc"][1:]]
             if place[2:3] and place[2] in KINDS:
                 del place[2]  # The server names the kind that it took the source for.
-            found.append((read.line(place), f"{'.'.join(map(str, place))}: {fault['msg']}"))
+            found.append((read.line(place), f"{'.'.join(map(str, place))}: {worded(fault)}"))
         refuse_file(file, found)
+
+
+def worded(fault: dict[str, Any]) -> str:
+    """A field that is not there was most likely misspelt."""
+    if fault["type"] != "extra_forbidden":
+        return str(fault["msg"])
+    from astralytiq.features.ingestion import schemas  # noqa: PLC0415 - --help needs no Pydantic
+
+    rooms = (schemas.SourceChange, schemas.Auth, schemas.Pagination, schemas.RateLimit)
+    known = {
+        "sources",
+        *schemas.Retry.model_fields,
+        *(f for one in rooms for f in one.model_fields),
+    }
+    meant = get_close_matches(str(fault["loc"][-1]), sorted(known), n=1)
+    return "there is no such field" + (f": did you mean {meant[0]!r}?" if meant else "")
 
 
 def refuse_file(file: Path, faults: Iterable[tuple[int, str]]) -> NoReturn:
@@ -161,5 +186,16 @@ def show_preview(found: dict[str, Any], *, as_json: bool) -> None:
         return
     for number, one in enumerate(found["records"], 1):
         typer.echo(f"{number} raw     {cell(one['raw'])}")
-        made = f"reject  {one['reason']}" if one["reason"] else f"record  {cell(one['record'])}"
+        made = (
+            f"reject  {cell(one['reason'])}"
+            if one["reason"]
+            else f"record  {filled(one['record'])}"
+        )
         typer.echo(f"{' ' * len(str(number))} {made}")
+    if not found["records"]:
+        typer.echo("The source has no records now.", err=True)
+
+
+def filled(record: dict[str, Any]) -> str:
+    """What a record says, without what the platform adds or nobody filled."""
+    return cell({k: v for k, v in record.items() if v is not None and k not in PLATFORMS})

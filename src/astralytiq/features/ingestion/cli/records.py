@@ -15,24 +15,38 @@ VERSION_COLUMNS = ("version", "run_id", "valid_from", "valid_to", "fields")
 @data.command("list")
 @examples("""
     astralytiq data list --source meters --limit 5
-    astralytiq data list --q "coffee mach"
+    astralytiq data list --q "coffee mach" --category kitchen
+    astralytiq data list --limit 100 --cursor 100
 """)
 def list_records(
     context: typer.Context,
-    source: str = "",
+    source: Annotated[str, typer.Option(help="Of this source.")] = "",
+    category: Annotated[str, typer.Option(help="Of this category.")] = "",
     q: Annotated[str, typer.Option(help="Beginnings of words that must all be there.")] = "",
+    since: Annotated[str, typer.Option(help="Stored or changed at this time or later.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=100)] = 10,
+    cursor: Annotated[str, typer.Option(help="Go on from where a page ended.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List records."""
-    asked = {"source": source, "q": q}
+    """List records, a page at a time."""
+    asked = {
+        "source": source, "category": category, "q": q, "updated_since": since, "cursor": cursor,
+    }  # fmt: skip
     params: dict[str, Any] = {"limit": limit} | {k: v for k, v in asked.items() if v}
     with connected(context) as client:
         page = client.get("/data", params=params)
         show(page["data"], RECORD_COLUMNS, as_json=as_json)
+        if page["next_cursor"]:
+            total = f"{page['total_count']:,}" + (" and more" if page["total_is_capped"] else "")
+            words = f"{len(page['data'])} of {total} records; those that follow: --cursor"
+            typer.echo(f"{words} {page['next_cursor']}", err=True)
 
 
 @data.command("show")
+@examples("""
+    astralytiq data show 7
+    astralytiq data show 7 --raw
+""")
 def show_record(
     context: typer.Context,
     record_id: int,

@@ -17,7 +17,8 @@ from astralytiq.terminal import (
     show_one,
 )
 
-from .runs import RUN_COLUMNS, FullRefresh, finished
+from . import telling
+from .runs import FullRefresh, finished
 
 if TYPE_CHECKING:
     from astralytiq.client import Client, ClientError
@@ -149,7 +150,10 @@ def run_source(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Read a source, or some one after the other, to the end; exit code 1 if one failed."""
+    """Run sources, one after the other.
+
+    Waits for the end of the last; exit code 1 if one failed.
+    """
     asked = {"full_refresh": full_refresh, "dry_run": dry_run}
     faults: list[ClientError] = []
     with connected(context) as client:
@@ -157,9 +161,9 @@ def run_source(
         for run in runs if dry_run else ():
             foretell(client, run["run_id"])
         if len(names) > 1:
-            show(runs, RUN_COLUMNS, as_json=as_json)
+            telling.show_runs(runs, as_json=as_json)
         elif runs and (as_json or not faults):
-            show_one(runs[0], as_json=as_json)
+            telling.show_run(runs[0], as_json=as_json)
         if faults:
             raise faults[0]
 

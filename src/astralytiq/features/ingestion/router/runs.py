@@ -14,7 +14,7 @@ from astralytiq.core.web import (
     room,
 )
 from astralytiq.features.ingestion import service
-from astralytiq.features.ingestion.models import Run
+from astralytiq.features.ingestion.models import Run, RunStatus
 from astralytiq.features.ingestion.schemas_runs import RunRead
 
 etl = room("/etl", "ingestion")
@@ -32,8 +32,9 @@ async def list_runs(
     page: PageAsked,
     actor: RunReader,
     source: str | None = None,
+    status: RunStatus | None = None,
 ) -> Sequence[Run]:
-    found, total = await service.list_runs(session, source, page.limit, page.offset)
+    found, total = await service.list_runs(session, source, page.limit, page.offset, status=status)
     describe_page(request, response, page, total)
     return found
 

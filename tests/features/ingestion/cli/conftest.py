@@ -1,0 +1,1 @@
+from tests.features.ingestion.test_quality_commands import command as command
