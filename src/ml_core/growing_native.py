@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from ctypes import c_double, c_int32, c_int64, c_uint64, c_void_p
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,15 +84,26 @@ def grow_in_c(
         *(data.by_column.itemsize, data.low.itemsize),
         *(rules.criterion.name == "entropy", rules.keep_masses, mass_is_count),
     )
-    kernels.forest_plant.restype = c_void_p
     sizes = (c_int64 * 2)()
-    trees = c_void_p(kernels.forest_plant(ctypes.byref(task), sizes))
+    trees = c_void_p(_planter(kernels)(ctypes.byref(task), sizes))
     if not trees:
         raise MemoryError("there is not enough memory to grow a tree")
     try:
         return _taken(kernels, trees, task, sizes[0], sizes[1], NODE_OF[data.low.dtype])
     finally:
         holding(kernels).forest_free(trees)
+
+
+@cache
+def _planter(kernels: ctypes.CDLL) -> Any:
+    """`forest_plant`, told once what it gives.
+
+    By index, which makes an object of our own: as an attribute threads that look it up at the same
+    time could take the pointer for an int.
+    """
+    plant = kernels["forest_plant"]
+    plant.restype = c_void_p
+    return plant
 
 
 def _taken(

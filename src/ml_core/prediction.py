@@ -177,8 +177,9 @@ def kernels_of(build: ctypes.CDLL) -> tuple[Kernel, Kernel]:
     pointer: Any = ctypes.c_void_p
     flag, size = ctypes.c_int32, ctypes.c_int64
     forest, rows = [pointer, flag, pointer, size], [pointer, flag, size, size]
-    build.prediction_lines.argtypes = [*forest, *rows, pointer]
-    build.prediction_means.argtypes = [*forest, pointer, size, flag, *rows, pointer]
-    for kernel in (build.prediction_lines, build.prediction_means):
-        kernel.restype = None
-    return build.prediction_lines, build.prediction_means
+    # By index, which makes objects of our own, whole before another thread sees them.
+    lines, means = build["prediction_lines"], build["prediction_means"]
+    lines.argtypes = [*forest, *rows, pointer]
+    means.argtypes = [*forest, pointer, size, flag, *rows, pointer]
+    lines.restype = means.restype = None
+    return lines, means

@@ -14,6 +14,7 @@ from ml_core import DecisionTreeClassifier, RandomForestClassifier, coding, draw
 from ml_core import growing_native as growing_native_module
 from ml_core import planting as planting_module
 from ml_core.growing import grow
+from ml_core.prediction import kernels_of
 from tests.ml_core.data import clouds
 
 Case = tuple[dict[str, Any], Any, Any, Any]
@@ -170,13 +171,30 @@ def test_too_little_memory_is_an_error_and_no_crash() -> None:
     class Empty:
         """Stands for kernels that could not get any memory."""
 
-        forest_plant = staticmethod(lambda *_: None)
+        def __getitem__(self, name: str) -> Any:
+            assert name == "forest_plant"
+            return lambda *_: None
 
     x, y = clouds(30, 2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planting_module, "library", Empty)
         with pytest.raises(MemoryError, match="not enough memory to grow a tree"):
             DecisionTreeClassifier(random_state=0).fit(x, y)
+
+
+class LookedUpAnew(ctypes.CDLL):
+    """What a thread may see while others look the same function up for the first time."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self[name]
+
+
+def test_a_function_that_other_threads_look_up_too_gives_a_whole_pointer() -> None:
+    kernels = LookedUpAnew(str(native.path_of(native.build_in_use())))
+    x, y = clouds(60, 3)
+    case: Case = ({"random_state": 0}, x, y, None)
+    assert fitted_by(kernels, case) == fitted_by(None, case)
+    assert all(getattr(kernel, "argtypes", None) for kernel in kernels_of(kernels))
 
 
 def test_subnormal_scales_and_wide_ranges_change_no_bit() -> None:
