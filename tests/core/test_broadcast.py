@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from astralytiq.core.broadcast import Broadcast, publish
 from astralytiq.core.errors import Conflict
 from astralytiq.core.resources import Resources
+from tests.patience import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -53,7 +54,7 @@ async def test_concurrent_writers_leave_no_gap_for_a_tailing_reader(resources: R
     async with live.listen("") as queue:
         tail = asyncio.create_task(live.tail())
         await asyncio.gather(*(say(resources, "t", number) for number in range(60)))
-        got = [await asyncio.wait_for(queue.get(), 10) for _ in range(60)]
+        got = [await soon(queue.get()) for _ in range(60)]
         tail.cancel()
     assert {message.payload["number"] for message in got} == set(range(60))
     sequences = [message.sequence for message in got]

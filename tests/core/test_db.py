@@ -20,6 +20,7 @@ from astralytiq.core.resources import Resources
 from astralytiq.core.security import SYSTEM, Role
 from astralytiq.features.accounts.models import User
 from tests.factories import make_user
+from tests.patience import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +82,7 @@ async def test_the_database_writes_at_once_after_400_cancelled_writes(
         ends = await asyncio.gather(*tasks, return_exceptions=True)
         assert not [end for end in ends if isinstance(end, Exception)]
 
-    await asyncio.wait_for(database.write(slow_write), timeout=2)
+    await soon(database.write(slow_write))
     assert database.writer.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
@@ -92,16 +93,17 @@ async def test_a_write_that_fails_after_its_caller_has_gone_is_logged_and_no_mor
     caplog.set_level("INFO")
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    begun = asyncio.Event()
+    begun, told = asyncio.Event(), asyncio.Event()
 
     async def fail(_: AsyncSession) -> None:
         begun.set()
-        await asyncio.sleep(0.01)
+        await told.wait()
         raise Conflict("no")
 
     task = asyncio.create_task(database.write(fail))
     await begun.wait()
     task.cancel()
+    told.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     del task

@@ -15,6 +15,7 @@ from astralytiq.core.broadcast import OutboxMessage
 from astralytiq.core.db import Database, utc_now
 from astralytiq.core.errors import Conflict
 from astralytiq.core.grouped import Grouped
+from tests.patience import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +108,7 @@ async def test_nobody_waits_for_ever_for_a_writer_that_was_stopped() -> None:
     await begun.wait()
     assert grouped._writing
     grouped._writing.cancel()
-    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+    ends = await soon(asyncio.gather(*waiting, return_exceptions=True))
     assert {type(end) for end in ends} == {asyncio.CancelledError}
 
 

@@ -17,6 +17,7 @@ from astralytiq.core.security import Role
 from astralytiq.core.streams import HeldStream
 from tests.conftest import SignIn
 from tests.features.datasets.factories import upload
+from tests.patience import soon
 from tests.security.routes import operations
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +47,7 @@ async def head(app: ASGIApp, path: str = "/", method: str = "HEAD") -> list[Mess
         assert scope["method"] == method  # Servers look there before they write a body.
         sent.append(message)
 
-    await asyncio.wait_for(app(scope, receive, send), 20)
+    await soon(app(scope, receive, send))
     return sent
 
 

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from astralytiq.core.object_storage import CACHE, ObjectStorage
 from astralytiq.core.resources import storage_of
 from astralytiq.core.settings import Settings
 from astralytiq.core.storage import Damaged, FolderStorage, Storage, discard, writing_aside
+from tests.patience import PATIENCE
 from tests.s3 import Answer, Environ, S3Server, refusal
 
 PART = 64 << 10
@@ -205,15 +207,31 @@ def test_a_server_that_is_away_does_not_keep_us_from_starting(
 class Times:
     """A fault of the first `count` requests of a kind."""
 
-    def __init__(self, count: int, method: str, answer: Answer, seconds: float = 0.0) -> None:
-        self.count, self.method, self.answer, self.seconds = count, method, answer, seconds
+    def __init__(self, count: int, method: str, answer: Answer) -> None:
+        self.count, self.method, self.answer = count, method, answer
 
     def __call__(self, environ: Environ) -> Answer:
         if environ["REQUEST_METHOD"] != self.method or self.count <= 0:
             return None
         self.count -= 1
-        time.sleep(self.seconds)
         return self.answer
+
+
+@contextmanager
+def silent(s3: S3Server) -> Iterator[Event]:
+    """It answers nobody meanwhile; the event says that somebody has asked."""
+    asked, go_on = Event(), Event()
+
+    def wait(_: Environ) -> Answer:
+        asked.set()
+        go_on.wait(PATIENCE)
+        return None
+
+    with s3.failing(wait):
+        try:
+            yield asked
+        finally:
+            go_on.set()
 
 
 BUSY = refusal("503 Service Unavailable", "SlowDown")
@@ -253,7 +271,7 @@ def test_a_call_has_an_end(
     monkeypatch.setattr(calls, "PAUSES", ())
     monkeypatch.setattr(calls, "CALL_SECONDS", 0.05)
     monkeypatch.setattr(calls, "CHECK_SECONDS", 0.05)
-    with s3.failing(Times(2, "HEAD", None, seconds=0.3)):
+    with silent(s3):
         with pytest.raises(Unavailable):
             objects.exists("a.bin")
         assert "does not answer" in objects.fault()
@@ -263,14 +281,12 @@ def test_whoever_waits_is_let_go_when_the_house_closes(
     s3: S3Server, objects: ObjectStorage
 ) -> None:
     objects.put("a.bin", b"content")
-    s3.asked.clear()
-    with s3.failing(Times(1, "HEAD", None, seconds=1.0)), ThreadPoolExecutor(1) as pool:
+    with silent(s3) as asked, ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(objects.exists, "a.bin")
-        while not s3.asked:
-            time.sleep(0.01)
+        assert asked.wait(PATIENCE)
         objects.close()
         with pytest.raises(Unavailable):
-            waiting.result()
+            waiting.result(PATIENCE)
     with pytest.raises(Unavailable):
         objects.exists("a.bin")
 

@@ -18,6 +18,7 @@ from astralytiq.core.executor import Work
 from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from tests.factories import make_client, signed_in
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +46,7 @@ class Taking(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.server.hangs.is_set():
             self.server.asked.set()
-            self.server.closed.wait(10)
+            self.server.closed.wait(PATIENCE)
             return
         assert self.path == "/v1/traces"
         for sent in ExportTraceServiceRequest.FromString(body).resource_spans:
@@ -131,7 +132,7 @@ async def test_a_collector_that_hangs_holds_up_no_request(
     async with app.router.lifespan_context(app), make_client(app) as client:
         for _ in range(3):
             assert (await client.get("/health")).status_code == 200
-        await asyncio.to_thread(collector.asked.wait, 10)
+        await asyncio.to_thread(collector.asked.wait, PATIENCE)
         for _ in range(20):
             assert (await client.get("/health")).status_code == 200
         assert collector.asked.is_set()  # and still waits for an answer

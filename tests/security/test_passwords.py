@@ -21,13 +21,13 @@ from astralytiq.core.settings import Settings
 from astralytiq.features.accounts import service as accounts
 from tests.conftest import SignIn
 from tests.factories import make_client, signed_in
+from tests.patience import PATIENCE
 
 from .factories import ALICE, AUTH, USERS, bearer, entered, log_in, register, told
 
 pytestmark = pytest.mark.anyio
 
 Opening = Callable[[Database], AbstractAsyncContextManager[AsyncSession]]
-PATIENCE = 20.0  # How long a test waits for something that must happen.
 
 
 class Watched:

@@ -18,6 +18,7 @@ from astralytiq.features.accounts.credentials import cache
 from astralytiq.features.accounts.models import RefreshToken, UserSession
 from tests.conftest import SignIn
 from tests.factories import make_client
+from tests.patience import until
 
 pytestmark = pytest.mark.anyio
 
@@ -164,11 +165,11 @@ async def test_10_another_process_hears_of_a_revocation(
         await session.execute(update(UserSession).values(ended_at=utc_now()))
         user_id = tokens["user"]["id"]
         broadcast.publish(session, f"credentials/{user_id}", {"user_id": user_id})
-    for _ in range(100):
-        if (await client.get(ME, headers=bearer(tokens))).status_code == 401:
-            break
-        await asyncio.sleep(0.05)
-    assert (await client.get(ME, headers=bearer(tokens))).status_code == 401
+
+    async def refused() -> bool:
+        return (await client.get(ME, headers=bearer(tokens))).status_code == 401
+
+    await until(refused)
 
 
 async def test_10_a_revocation_during_a_verification_is_not_overtaken(
@@ -176,11 +177,12 @@ async def test_10_a_revocation_during_a_verification_is_not_overtaken(
 ) -> None:
     token = tokens["access_token"]
     async with make_client(app, token) as client:
-        for _ in range(100):  # The registration's own revocation may be heard of meanwhile.
+
+        async def kept() -> bool:  # The registration's own revocation may be heard of meanwhile.
             await client.get(ME)
-            if cache.get(token):
-                break
-            await asyncio.sleep(0.05)
+            return cache.get(token) is not None
+
+        await until(kept)
     found, mark = cache.get(token), cache.mark
     assert found is not None
     cache.forget(12345)

@@ -15,10 +15,12 @@ from astralytiq.core.db import Database
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Role
 from astralytiq.features.predictions.models import Prediction
+from astralytiq.features.predictions.recording import recorder
 from astralytiq.features.registry import serving
 from astralytiq.features.registry.models import ModelVersion, Stage
 from tests.conftest import SignIn
 from tests.features.registry.factories import promote, store_version
+from tests.patience import until
 
 pytestmark = pytest.mark.anyio
 
@@ -59,13 +61,13 @@ async def version_that_answers(client: httpx2.AsyncClient) -> int:
 
 async def until_nothing_is_read(client: httpx2.AsyncClient, database: Database) -> None:
     """The promotion is heard of once more through the outbox, a moment later."""
-    for _ in range(200):
+
+    async def nothing_is_read() -> bool:
         with statements(database) as asked:
             await version_that_answers(client)
-        if not any(statement.startswith("SELECT") for statement in asked):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(asked)
+        return not any(statement.startswith("SELECT") for statement in asked)
+
+    await until(nothing_is_read)
 
 
 async def test_a_prediction_asks_no_table_whose_version_is_known(
@@ -75,14 +77,19 @@ async def test_a_prediction_asks_no_table_whose_version_is_known(
 
 
 async def test_predictions_at_once_share_their_transactions(
-    owner: httpx2.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+    owner: httpx2.AsyncClient,
+    database: Database,
+    resources: Resources,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await until_nothing_is_read(owner, database)
     groups: list[int] = []
-    store = direct.store
+    store, waiting = direct.store, recorder(resources)
 
     async def count(database: Database, rows: Sequence[bulk.Rows], more: Any) -> None:
+        """The first transaction lasts until all others wait for the next."""
         groups.append(len(rows[0].values))
+        await until(lambda: asyncio.sleep(0, sum(groups) + len(waiting._waiting) == 40))
         await store(database, rows, more)
 
     monkeypatch.setattr(direct, "store", count)
@@ -90,7 +97,7 @@ async def test_predictions_at_once_share_their_transactions(
         before = await session.scalar(select(func.count(Prediction.id))) or 0
     await asyncio.gather(*(version_that_answers(owner) for _ in range(40)))
     assert sum(groups) == 40
-    assert len(groups) < 20
+    assert len(groups) <= 2
     async with database.reading() as session:
         assert await session.scalar(select(func.count(Prediction.id))) == before + 40
         counted = select(ModelVersion.served_count).where(ModelVersion.number == 1)
@@ -134,11 +141,11 @@ async def test_a_promotion_in_another_process_is_heard_of(
 ) -> None:
     assert await version_that_answers(owner) == 1
     await database.write(in_another_process)
-    for _ in range(200):
-        if await version_that_answers(owner) == 2:
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("It was not heard of.")
+
+    async def heard_of() -> bool:
+        return await version_that_answers(owner) == 2
+
+    await until(heard_of)
 
 
 async def in_another_process(session: AsyncSession) -> None:

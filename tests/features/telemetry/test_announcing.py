@@ -1,7 +1,5 @@
 """Who listens hears of events that were committed, and of nothing else."""
 
-import asyncio
-
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -14,6 +12,7 @@ from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from tests.factories import signed_in
 from tests.features.telemetry.factories import get, post, post_many, reading
+from tests.patience import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -27,9 +26,9 @@ async def test_listeners_are_told_once_of_what_was_committed(
         await post_many(admin, events)
         await post_many(admin, events)  # Repeated: nothing new.
         await post(admin, event_id="last")
-        told = [(await asyncio.wait_for(queue.get(), 10)).payload]
+        told = [(await soon(queue.get())).payload]
         while sum(message["events"] for message in told) < 51:
-            told.append((await asyncio.wait_for(queue.get(), 10)).payload)
+            told.append((await soon(queue.get())).payload)
         assert sum(message["events"] for message in told) == 51
         assert sum(message["drowsy"] for message in told) == 25
         assert len(told) < 4

@@ -1,6 +1,7 @@
 """A training job ends in a registered version and an MLflow run, or says why it cannot."""
 
 import asyncio
+import time
 from typing import Any
 
 import httpx2
@@ -20,6 +21,7 @@ from astralytiq.features.training import fitting
 from tests.conftest import RunJobs, SignIn
 from tests.factories import folder_of
 from tests.features.datasets.factories import CSV, upload
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.anyio
 
@@ -326,22 +328,32 @@ async def test_a_damaged_data_set_is_not_trained_on(lab: Lab, resources: Resourc
 async def test_a_training_tells_its_progress_and_stops_between_two_trees(
     lab: Lab, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A thousand rows of no rule, so that so many trees take long enough to be stopped.
-    rows = "".join(f"{n * 617 % 1009},{'ab'[n * 31 % 7 % 2]}\n" for n in range(1000))
-    job_id = await lab.ask(f"length,species\n{rows}", params={"n_estimators": 10_000})
-    monkeypatch.setattr("astralytiq.core.executor.REPORT_SECONDS", 0.05)
+    job_id = await lab.ask(params={"n_estimators": 100})
+    monkeypatch.setattr("astralytiq.core.executor.REPORT_SECONDS", 0.01)
+    report = Work.report
+
+    def again_and_again(self: Work, progress: float, phase: str, message: str = "") -> None:
+        """Until it hears of the cancel, once some trees are grown."""
+        report(self, progress, phase, message)
+        ends = time.monotonic() + PATIENCE
+        while phase == "training" and not message.startswith("0 ") and time.monotonic() < ends:
+            time.sleep(0.01)
+            report(self, progress, phase, message)
+
+    monkeypatch.setattr(Work, "report", again_and_again)
 
     async def cancel_while_training() -> None:
-        for _ in range(1000):
-            if (await lab.job(job_id))["phase"] == "training":
-                break
-            await asyncio.sleep(0.01)
+        async def trees_are_told() -> bool:
+            job = await lab.job(job_id)
+            return job["phase"] == "training" and not job["message"].startswith("0 ")
+
+        await until(trees_are_told)
         await lab.client.post(f"/api/v1/jobs/{job_id}/cancel")
 
     await asyncio.gather(lab.run_jobs(), cancel_while_training())
     job = await lab.job(job_id)
     assert job["status"] == "cancelled"
     assert 0.05 < job["progress"] < 0.85
-    assert "of 10000 trees" in job["message"]
+    assert "of 100 trees" in job["message"]
     async with database.reading() as session:
         assert await session.scalar(select(func.count(ModelVersion.id))) == 0
