@@ -36,6 +36,13 @@ def no_midnight(monkeypatch: pytest.MonkeyPatch) -> datetime:
     return now
 
 
+@pytest.mark.parametrize("second", [0.0, 0.2, 30.0, 59.9999])
+async def test_no_minute_is_missed_by_a_sleep_that_ends_a_little_early(second: float) -> None:
+    now = datetime(2026, 1, 31, 23, 59, tzinfo=UTC) + timedelta(seconds=second)
+    woken = sampling.next_look(now) - timedelta(milliseconds=500)
+    assert sampling.minute_of(woken) == datetime(2026, 2, 1, tzinfo=UTC)
+
+
 async def test_every_figure_is_measured(app: FastAPI, sign_in: SignIn) -> None:
     person = await enter(sign_in, Role.data_scientist)
     before = (await person.client.get(URL)).json()

@@ -25,6 +25,7 @@ from .models import DayCount, FigureSample
 log = logging.getLogger(__name__)
 
 MINUTE = timedelta(minutes=1)
+INTO_THE_MINUTE = timedelta(seconds=1)
 UP, REQUESTS = "up", "api_requests"
 
 
@@ -85,7 +86,13 @@ class Sampler:
 
 
 def seconds_left(now: datetime) -> float:
-    return (minute_of(now) + MINUTE - now).total_seconds()
+    return (next_look(now) - now).total_seconds()
+
+
+def next_look(now: datetime) -> datetime:
+    """Well within the next minute: a sleep that ends a blink too early would be of the last one,
+    whose sample there is already, and the next one would be missed."""
+    return minute_of(now) + MINUTE + INTO_THE_MINUTE
 
 
 def minute_of(moment: datetime) -> datetime:
