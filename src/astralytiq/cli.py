@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 for group in commands.GROUPS:
     app.add_typer(group)
+for name, group in commands.EARLIER.items():
+    app.add_typer(group, name=name, hidden=True)
 
 Home = Annotated[Path | None, typer.Option(help="The home folder (default: ./astralytiq-home).")]
 Host = Annotated[str | None, typer.Option(help="The address to listen on (default: 127.0.0.1).")]

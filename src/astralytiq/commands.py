@@ -1,7 +1,7 @@
 """The list of the features' commands: client only, so that --help is quick."""
 
 from astralytiq.features.accounts.cli import key, user
-from astralytiq.features.alerts.cli import app as alerts
+from astralytiq.features.alerts.cli import app as alert
 from astralytiq.features.dashboards.cli import app as dashboard
 from astralytiq.features.datasets.cli import app as dataset
 from astralytiq.features.history.cli import app as audit
@@ -36,9 +36,12 @@ GROUPS = (
     predict,
     job,
     telemetry,
-    alerts,
+    alert,
     dashboard,
     audit,
     monitor,
     lineage,
 )
+
+# Names that scripts may still use.
+EARLIER = {"alerts": alert}

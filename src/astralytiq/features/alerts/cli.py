@@ -6,7 +6,7 @@ import typer
 
 from astralytiq.terminal import AsJson, connected, examples, group, show, show_one
 
-app = group("alerts", "Alerts: what fires, the rules behind it, and whom it is told.")
+app = group("alert", "Alerts: what fires, the rules behind it, and whom it is told.")
 
 COLUMNS = ("id", "status", "severity", "rule", "metric", "value", "created", "told", "note")
 RULES = (
@@ -16,7 +16,7 @@ RULES = (
 
 
 @app.command("list")
-@examples("astralytiq alerts list --firing")
+@examples("astralytiq alert list --firing")
 def list_alerts(
     context: typer.Context,
     firing: Annotated[bool, typer.Option("--firing", help="Only what fires now.")] = False,
@@ -31,7 +31,7 @@ def list_alerts(
 
 
 @app.command("ack")
-@examples("astralytiq alerts ack 7 --note 'looking at the valve'")
+@examples("astralytiq alert ack 7 --note 'looking at the valve'")
 def acknowledge(
     context: typer.Context,
     alert_id: int,
@@ -45,7 +45,7 @@ def acknowledge(
 
 
 @app.command("rules")
-@examples("astralytiq alerts rules")
+@examples("astralytiq alert rules")
 def list_rules(context: typer.Context, as_json: AsJson = False) -> None:
     """List the rules, and where they stand."""
     with connected(context) as client:
@@ -56,7 +56,7 @@ def list_rules(context: typer.Context, as_json: AsJson = False) -> None:
 
 @app.command("add")
 @examples(
-    "astralytiq alerts add 'runs fail' runs_failed_lately '>' 0 --severity critical --channel pager"
+    "astralytiq alert add 'runs fail' runs_failed_lately '>' 0 --severity critical --channel pager"
 )
 def add_rule(
     context: typer.Context,
@@ -84,7 +84,7 @@ def add_rule(
 
 
 @app.command("remove")
-@examples("astralytiq alerts remove 7")
+@examples("astralytiq alert remove 7")
 def remove_rule(context: typer.Context, rule_id: int) -> None:
     """Delete a rule; what it has fired stays in the history."""
     with connected(context) as client:
@@ -95,8 +95,8 @@ def remove_rule(context: typer.Context, rule_id: int) -> None:
 @app.command("silence")
 @examples(
     """
-    astralytiq alerts silence 7 --minutes 30
-    astralytiq alerts silence 7 --end
+    astralytiq alert silence 7 --minutes 30
+    astralytiq alert silence 7 --end
     """
 )
 def silence_rule(
@@ -114,7 +114,7 @@ def silence_rule(
 
 
 @app.command("test")
-@examples("astralytiq alerts test 7 --send")
+@examples("astralytiq alert test 7 --send")
 def rehearse(
     context: typer.Context,
     rule_id: int,
@@ -133,7 +133,7 @@ def rehearse(
 
 
 @app.command("channels")
-@examples("astralytiq alerts channels")
+@examples("astralytiq alert channels")
 def list_channels(context: typer.Context, as_json: AsJson = False) -> None:
     """List where notifications go."""
     with connected(context) as client:
@@ -141,7 +141,7 @@ def list_channels(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command("webhook")
-@examples("astralytiq alerts webhook pager https://pager.example/hook")
+@examples("astralytiq alert webhook pager https://pager.example/hook")
 def add_webhook(context: typer.Context, name: str, url: str, as_json: AsJson = False) -> None:
     """Add a webhook; the secret that its messages are signed with is shown this once."""
     body = {"name": name, "kind": "webhook", "url": url}
@@ -150,7 +150,7 @@ def add_webhook(context: typer.Context, name: str, url: str, as_json: AsJson = F
 
 
 @app.command("mail")
-@examples("astralytiq alerts mail on-call ops@example.com")
+@examples("astralytiq alert mail on-call ops@example.com")
 def add_mail(context: typer.Context, name: str, to: list[str], as_json: AsJson = False) -> None:
     """Add addresses that are told by mail."""
     body = {"name": name, "kind": "email", "to": to}
@@ -159,7 +159,7 @@ def add_mail(context: typer.Context, name: str, to: list[str], as_json: AsJson =
 
 
 @app.command("chat")
-@examples("astralytiq alerts chat team secret:slack-room")
+@examples("astralytiq alert chat team secret:slack-room")
 def add_chat(
     context: typer.Context,
     name: str,
@@ -173,7 +173,7 @@ def add_chat(
 
 
 @app.command("unchannel")
-@examples("astralytiq alerts unchannel 7")
+@examples("astralytiq alert unchannel 7")
 def remove_channel(context: typer.Context, channel_id: int) -> None:
     """Delete a channel that no rule uses."""
     with connected(context) as client:
