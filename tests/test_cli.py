@@ -45,7 +45,10 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert modules_for(*arguments) & heavy == set()
 
 
-GROUPS = "user key project task audit source etl data dataset train model predict job telemetry alert alerts"
+GROUPS = (
+    "user key project task audit source etl data dataset train model predict job telemetry "
+    "alert alerts"
+)
 
 
 @pytest.mark.parametrize("group", GROUPS.split())
