@@ -23,12 +23,17 @@ from astralytiq.terminal import (
 from .sources import source
 
 if TYPE_CHECKING:
+    from astralytiq.client import Client
     from astralytiq.features.ingestion.source_file import Listing
 
 SourcesFile = Annotated[Path, typer.Option("--file", "-f", help="YAML or JSON: 'sources:'.")]
 # What the server adds to a source, which is no part of its configuration.
 STORED = ("id", "owner_id", "created_at", "updated_at", "next_run_at")
 PLATFORMS = ("source", "entity_id", "content_hash")
+MISSPELT = "extra_forbidden"  # how the server names a field that it does not know
+SCHEMAS = (
+    "SourceList", "ApiSource", "CsvSource", "RssSource", "Auth", "Pagination", "RateLimit", "Retry",
+)  # fmt: skip
 KINDS = ("api", "csv", "rss")
 
 
@@ -52,7 +57,7 @@ def apply_sources(
     """Make the sources those of a file; the plan comes first, and nothing is done without a yes."""
     read = read_sources(file)
     params: dict[str, Any] = {"prune": prune}
-    with connected(context) as client, faults_in(file, read):
+    with connected(context) as client, faults_in(client, file, read):
         plan = client.put("/sources", json=read.content, params={**params, "dry_run": True})
         if not as_json:
             show_plan(plan)
@@ -100,7 +105,9 @@ def read_sources(file: Path) -> "Listing":
 
 
 @contextmanager
-def faults_in(file: Path, read: "Listing", at: int | None = None) -> Iterator[None]:
+def faults_in(
+    client: "Client", file: Path, read: "Listing", at: int | None = None
+) -> Iterator[None]:
     """What the server finds wrong is told with the line of the file; `at`: it saw one source."""
     from astralytiq.client import ClientError  # noqa: PLC0415 - --help needs no HTTP
 
@@ -110,26 +117,26 @@ def faults_in(file: Path, read: "Listing", at: int | None = None) -> Iterator[No
         if not error.faults:
             raise
         found = []
+        misspelt = any(fault["type"] == MISSPELT for fault in error.faults)
+        known = known_fields(client) if misspelt else set()
         for fault in error.faults:
             place = [*(["sources", at] if at is not None else []), *fault["loc"][1:]]
             if place[2:3] and place[2] in KINDS:
                 del place[2]  # The server names the kind that it took the source for.
-            found.append((read.line(place), f"{'.'.join(map(str, place))}: {worded(fault)}"))
+            found.append((read.line(place), f"{'.'.join(map(str, place))}: {worded(fault, known)}"))
         refuse_file(file, found)
 
 
-def worded(fault: dict[str, Any]) -> str:
-    """A field that is not there was most likely misspelt."""
-    if fault["type"] != "extra_forbidden":
-        return str(fault["msg"])
-    from astralytiq.features.ingestion import schemas  # noqa: PLC0415 - --help needs no Pydantic
+def known_fields(client: "Client") -> set[str]:
+    """As the server's own documentation has them."""
+    schemas = client.get("/openapi.json")["components"]["schemas"]
+    return {field for name in SCHEMAS for field in schemas.get(name, {}).get("properties", ())}
 
-    rooms = (schemas.SourceChange, schemas.Auth, schemas.Pagination, schemas.RateLimit)
-    known = {
-        "sources",
-        *schemas.Retry.model_fields,
-        *(f for one in rooms for f in one.model_fields),
-    }
+
+def worded(fault: dict[str, Any], known: set[str]) -> str:
+    """A field that is not there was most likely misspelt."""
+    if fault["type"] != MISSPELT:
+        return str(fault["msg"])
     meant = get_close_matches(str(fault["loc"][-1]), sorted(known), n=1)
     return "there is no such field" + (f": did you mean {meant[0]!r}?" if meant else "")
 
@@ -167,7 +174,7 @@ def preview_source(
     else:
         read = read_sources(file)
         at, body = named(file, read, name)
-        with connected(context) as client, faults_in(file, read, at):
+        with connected(context) as client, faults_in(client, file, read, at):
             found = client.post("/sources/preview", json=body, params=params)
     show_preview(found, as_json=as_json)
 
