@@ -150,3 +150,8 @@ async def test_a_path_of_its_own_is_no_name_in_another(sign_in: SignIn) -> None:
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
     unread = await analyst.put("/api/v1/tasks/statistics", json={"title": "Not a task"})
     assert unread.status_code == 422
+
+
+def test_no_two_things_have_one_name(document: Json) -> None:
+    """Clients that are made from the document would be given names with folders in them."""
+    assert [name for name in document["components"]["schemas"] if "__features__" in name] == []

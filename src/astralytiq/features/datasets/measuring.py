@@ -25,7 +25,7 @@ from astralytiq.core.storage import Storage
 
 from . import service, tables
 from .models import Dataset, DatasetProfile, DatasetVersion
-from .schemas import Comparison, ProfileRead, QualityRead, RuleBody
+from .schemas import ProfileRead, QualityRead, RuleBody, VersionComparison
 from .tables import Written
 
 if TYPE_CHECKING:
@@ -295,11 +295,11 @@ def placed(version: DatasetVersion) -> dict[str, int]:
 
 async def compare(
     session: AsyncSession, before: DatasetVersion, after: DatasetVersion
-) -> Comparison:
+) -> VersionComparison:
     rows = [(await get_row(session, version)).profile for version in (before, after)]
     found = await asyncio.to_thread(drifted, *rows)
     verdicts = {column["verdict"] for column in found}
-    return Comparison(
+    return VersionComparison(
         before=before.reference,
         after=after.reference,
         rows_before=before.rows,

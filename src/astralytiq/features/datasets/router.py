@@ -26,9 +26,9 @@ from .downloading import MEDIA_TYPES, PARQUET
 from .models import Dataset, DatasetVersion
 from .schemas import (
     ColumnRead,
-    Comparison,
     DatasetCreate,
     DatasetRead,
+    DatasetVersionRead,
     FileFormat,
     Name,
     Preview,
@@ -37,10 +37,10 @@ from .schemas import (
     RulesBody,
     RulesRead,
     SchemaRead,
-    Uploaded,
+    UploadedDataRead,
     VersionAsked,
+    VersionComparison,
     VersionCreate,
-    VersionRead,
 )
 
 router = room("/datasets", "datasets")
@@ -115,7 +115,7 @@ async def delete_dataset(request: Request, session: Session, actor: Writer, data
     await service.delete(session, actor, dataset)
 
 
-@router.get("/{dataset_id}/versions", response_model=list[VersionRead])
+@router.get("/{dataset_id}/versions", response_model=list[DatasetVersionRead])
 async def list_versions(
     request: Request,
     response: Response,
@@ -146,7 +146,7 @@ async def freeze_version(
     return VersionAsked(job_id=job.id, status=job.status, dataset_id=dataset.id)
 
 
-@router.post("/{dataset_id}/versions/upload", response_model=VersionRead, status_code=201)
+@router.post("/{dataset_id}/versions/upload", response_model=DatasetVersionRead, status_code=201)
 @charged_to("expensive")
 async def upload_version(
     request: Request,
@@ -216,7 +216,7 @@ async def compare_versions(
     dataset_id: Id,
     other: Annotated[str, Path(max_length=40, description="the version before: 2, or 7@2")],
     version: Number = None,
-) -> Comparison:
+) -> VersionComparison:
     after = await service.get_version(session, dataset_id, version)
     reference = other if "@" in other else f"{dataset_id}@{other}"
     before = await service.resolve(session, reference, ("path", "other"))
@@ -270,7 +270,9 @@ async def download_dataset(
 
 @ml.post("/upload-data")
 @charged_to("expensive")
-async def upload_data(request: Request, house: House, actor: Writer, file: TableFile) -> Uploaded:
+async def upload_data(
+    request: Request, house: House, actor: Writer, file: TableFile
+) -> UploadedDataRead:
     key = request.headers.get("idempotency-key")
     dataset, version = await uploads.upload(house, actor, file.file, file.filename, None, key)
     return await uploads.summary(house, dataset, version)

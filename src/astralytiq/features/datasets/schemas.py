@@ -119,7 +119,7 @@ class ColumnRead(Answer):
     type: str = Field(description="int64, float64, bool, string, date or timestamp")
 
 
-class VersionRead(Answer):
+class DatasetVersionRead(Answer):
     id: int
     dataset_id: int
     version: int = Field(validation_alias="number")
@@ -156,7 +156,7 @@ class DateRangeRead(Answer):
     max: str
 
 
-class Uploaded(Answer):
+class UploadedDataRead(Answer):
     """The answer that existing clients of `/ml/upload-data` know."""
 
     filename: str
@@ -247,7 +247,7 @@ class QualityRead(Answer):
     )
 
 
-class Comparison(Answer):
+class VersionComparison(Answer):
     before: str
     after: str
     rows_before: int

@@ -23,7 +23,7 @@ from astralytiq.engines.tabular.columns import OtherKind
 from . import measuring, service, tables
 from .models import Dataset, DatasetType, DatasetVersion
 from .repeating import Made, Upload
-from .schemas import DateRangeRead, Uploaded
+from .schemas import DateRangeRead, UploadedDataRead
 from .tables import Sent
 
 LONGEST_NAME = 200
@@ -192,9 +192,11 @@ async def free_name(session: AsyncSession, owner_id: int, wanted: str) -> str:
     return name
 
 
-async def summary(resources: Resources, dataset: Dataset, version: DatasetVersion) -> Uploaded:
+async def summary(
+    resources: Resources, dataset: Dataset, version: DatasetVersion
+) -> UploadedDataRead:
     head, dates = await asyncio.to_thread(looked_at, resources, version)
-    return Uploaded(
+    return UploadedDataRead(
         filename=version.origin["filename"],
         shape=(version.rows, version.columns),
         columns=[column["name"] for column in version.schema],

@@ -29,7 +29,7 @@ class Limits(Answer):
     watch_least_rows: int
 
 
-class HourRead(Answer):
+class HourOfTrafficRead(Answer):
     hour: datetime
     requests: int
     rows: int
@@ -39,7 +39,7 @@ class Traffic(Answer):
     requests: int = Field(description="that were answered; refused ones are not kept")
     rows: int
     requests_per_hour: float
-    hourly: list[HourRead] = Field(description="hours in which there were requests")
+    hourly: list[HourOfTrafficRead] = Field(description="hours in which there were requests")
 
 
 class Latency(Answer):

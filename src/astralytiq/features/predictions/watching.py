@@ -26,7 +26,7 @@ from .baselines import Known
 from .counting import Hours, Page, Window
 from .models import PredictionHour, QualityHour
 from .schemas_watching import (
-    HourRead,
+    HourOfTrafficRead,
     Inputs,
     Latency,
     Limits,
@@ -238,7 +238,7 @@ def traffic_of(seen: Seen, total: Tally) -> Traffic:
         rows=total.get("rows", 0),
         requests_per_hour=round(requests / hours, 3),
         hourly=[
-            HourRead(hour=hour, requests=tally["requests"], rows=tally["rows"])
+            HourOfTrafficRead(hour=hour, requests=tally["requests"], rows=tally["rows"])
             for hour, tally in seen.hours.items()
         ],
     )

@@ -23,7 +23,7 @@ from . import describing, promoting, service, uploading
 from .exporting import ModelFormat, export
 from .models import Model
 from .promoting import Change
-from .schemas import ModelChange, ModelRead, StageChange, StageRead, VersionRead
+from .schemas import ModelChange, ModelRead, ModelVersionRead, StageChange, StageRead
 from .schemas_uploads import UploadAsked, UploadSignature
 
 router = room("/models", "models")
@@ -77,7 +77,7 @@ async def list_versions(
     page: PageAsked,
     actor: Reader,
     name: str,
-) -> list[VersionRead]:
+) -> list[ModelVersionRead]:
     found, total = await service.list_versions(session, name, page.limit, page.offset)
     describe_page(request, response, page, total)
     return found
@@ -103,7 +103,7 @@ async def upload_version(
 @router.get("/{name}/versions/{version}")
 async def read_version(
     response: Response, session: Session, actor: Reader, name: str, number: Number
-) -> VersionRead:
+) -> ModelVersionRead:
     model = await service.get(session, name)
     mark(response, model)
     return service.describe(model, await service.get_version(session, model, number))

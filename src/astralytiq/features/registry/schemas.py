@@ -50,7 +50,7 @@ class SignatureColumn(Answer):
     type: str
 
 
-class VersionRead(Answer):
+class ModelVersionRead(Answer):
     model: str
     version: int
     algorithm: str
@@ -139,5 +139,5 @@ class GateRead(Gate, Answer):
     differences: list[str]
 
 
-class StageRead(VersionRead):
+class StageRead(ModelVersionRead):
     gate: GateRead | None = Field(None, description="what the gate found, if there was one")

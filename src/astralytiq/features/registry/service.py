@@ -17,7 +17,7 @@ from astralytiq.core.security import Actor
 
 from . import origins
 from .models import Model, ModelVersion, Stage
-from .schemas import ModelRead, VersionRead
+from .schemas import ModelRead, ModelVersionRead
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,99}")
 NAME_RULE = "1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or digit"
@@ -147,18 +147,22 @@ async def read(session: AsyncSession, name: str) -> tuple[Model, ModelRead]:
 
 async def list_versions(
     session: AsyncSession, name: str, limit: int, offset: int
-) -> tuple[list[VersionRead], int]:
+) -> tuple[list[ModelVersionRead], int]:
     model = await get(session, name)
     query = select(ModelVersion).where(ModelVersion.model_id == model.id)
     newest = query.order_by(ModelVersion.number.desc()).limit(limit).offset(offset)
     return [describe(model, version) for version in await session.scalars(newest)], model.latest
 
 
-def describe(model: Model, version: ModelVersion) -> VersionRead:
+def describe(model: Model, version: ModelVersion) -> ModelVersionRead:
     fields = {
-        name: getattr(version, name) for name in VersionRead.model_fields if name not in NOT_COLUMNS
+        name: getattr(version, name)
+        for name in ModelVersionRead.model_fields
+        if name not in NOT_COLUMNS
     }
-    return VersionRead.model_validate({**fields, "model": model.name, "version": version.number})
+    return ModelVersionRead.model_validate(
+        {**fields, "model": model.name, "version": version.number}
+    )
 
 
 NOT_COLUMNS = frozenset({"model", "version"})

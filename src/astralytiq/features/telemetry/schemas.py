@@ -77,7 +77,7 @@ class LastHour(Answer):
     alert_rate: float = Field(description="drowsy events in percent")
 
 
-class HourRead(Answer):
+class HourOfEventsRead(Answer):
     hour: datetime = Field(description="its beginning")
     events_count: int
     drowsy_count: int
@@ -90,7 +90,7 @@ class TelemetrySummary(Answer):
 
     overall: Statistics
     last_hour: LastHour = Field(description="to the minute, up to now")
-    hourly: list[HourRead] = Field(description="the last 24, this one is the last of them")
+    hourly: list[HourOfEventsRead] = Field(description="the last 24, this one is the last of them")
     status: Literal["idle", "normal", "warning", "critical"] = Field(
         description="of the last hour: over 25 % drowsy is a warning, over 50 % critical"
     )

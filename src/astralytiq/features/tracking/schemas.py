@@ -64,7 +64,7 @@ class Logged(Answer):
     timestamp: datetime
 
 
-class RunRead(Answer):
+class MlflowRunRead(Answer):
     run_id: str
     run_name: str
     experiment: str
@@ -79,6 +79,6 @@ class RunRead(Answer):
 
 
 class Runs(Answer):
-    runs: list[RunRead]
+    runs: list[MlflowRunRead]
     count: int
     timestamp: datetime

@@ -10,7 +10,7 @@ from astralytiq.core.security import Actor
 from astralytiq.core.tracking import OURS, RunSummary, TrackedRun, Tracker
 
 from .desk import desk
-from .schemas import Logged, ModelMetrics, RunRead, Runs
+from .schemas import Logged, MlflowRunRead, ModelMetrics, Runs
 
 ACTOR_TAG = f"{OURS}actor"
 REQUEST_TAG = f"{OURS}request"
@@ -66,8 +66,8 @@ async def list_runs(resources: Resources, max_results: int) -> Runs:
     return Runs(runs=[shown(run) for run in found], count=len(found), timestamp=utc_now())
 
 
-def shown(run: RunSummary) -> RunRead:
+def shown(run: RunSummary) -> MlflowRunRead:
     metrics = {
         name: value if math.isfinite(value) else None for name, value in run["metrics"].items()
     }
-    return RunRead.model_validate({**run, "metrics": metrics})
+    return MlflowRunRead.model_validate({**run, "metrics": metrics})
