@@ -7,6 +7,8 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 BENCH = Path(__file__).parents[2] / "bench"
 
 
@@ -46,6 +48,20 @@ def test_clusterings_and_memory_are_measured() -> None:
     held = measure.memory({**case.shape, "rows": 300, "trees": 2}, ["ours"], 1)
     (line,) = speed.lines_of(case, "", held)
     assert (line.goal, line.reached) == ("≤ 350 MB", True)
+
+
+def test_accuracies_pass_within_an_error_and_say_how_often_they_do_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench = loaded("ml_accuracy")
+    shares = {"near": 0.851, "far": 0.84, bench.THEIRS: 0.85}
+    row = bench.Row("made", "2 x 2", shares, 100_000, {"near": 0.0, "far": 0.001})
+    assert (row.passes("near"), row.passes("far")) == (True, False)
+    assert row.cells()[-2:] == ["+0.10 (±0.00) of ±0.20", "-1.00 (±0.10) of ±0.20 no"]
+    few = bench.Row("made", "2 x 2", shares, 1000, {"far": 0.001})
+    assert few.cells()[-1] == "-1.00 (±0.10) of ±1.62"
+    bench.write_table("tree", bench.models(2)["tree"], ["iris"], 2)
+    assert "of 1 data sets: binned 0, exact 0, other seeds 0.\n" in capsys.readouterr().out
 
 
 def test_a_case_that_is_not_there_is_said() -> None:
