@@ -60,6 +60,12 @@ def classifier_tags() -> Any:
     )
 
 
+def as_they_want(transformed: Any, X: Any, estimator: object) -> Any:
+    """What `transform` gives: as it is, or as scikit-learn was told to have it (`set_output`)."""
+    wrap = getattr(sys.modules.get("sklearn.utils._set_output"), "_wrap_data_with_container", None)
+    return transformed if wrap is None else wrap("transform", transformed, X, estimator)
+
+
 def _their_utils() -> Any:
     # Tags must be of scikit-learn's own class; but only scikit-learn asks, so it is loaded.
     return sys.modules["sklearn.utils"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_core.base import Estimator
-from ml_core.conventions import ConvergenceWarning, as_theirs, clusterer_tags
+from ml_core.conventions import ConvergenceWarning, as_theirs, as_they_want, clusterer_tags
 from ml_core.kmeans_kernels import passes_over
 from ml_core.kmeans_passes import Passes
 from ml_core.kmeans_reference import Floats, Rows
@@ -103,6 +103,10 @@ class KMeans(Estimator):
     n_iter_: int
     n_features_in_: int
 
+    # Names that scikit-learn looks for where transform is to give data frames.
+    _sklearn_auto_wrap_output_keys = frozenset({"transform"})
+    _sklearn_output_config: dict[str, str]
+
     def __init__(
         self,
         n_clusters: int = 8,
@@ -173,7 +177,7 @@ class KMeans(Estimator):
 
     def fit_transform(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None
-    ) -> NDArray[Any]:
+    ) -> Any:
         """`fit`, then `transform` of the same rows."""
         return self.fit(X, sample_weight=sample_weight).transform(X)
 
@@ -191,12 +195,25 @@ class KMeans(Estimator):
         with passes_over(rows, np.ones(len(rows)), self.n_jobs) as passes:
             return passes.nearest(self.cluster_centers_)[0]
 
-    def transform(self, X: ArrayLike) -> NDArray[Any]:
-        """The distance of each row to each centre, (n_rows, n_clusters), in X's type and unit."""
+    def transform(self, X: ArrayLike) -> Any:
+        """The distance of each row to each centre, (n_rows, n_clusters), in X's type and unit.
+
+        An array, or the data frame that `set_output` asked for.
+        """
         rows = self._rows_as_in_fit(X)
         with passes_over(rows, np.ones(len(rows)), self.n_jobs) as passes:
             distances = passes.squared_distances(self.cluster_centers_)
-        return np.sqrt(distances, out=distances).astype(rows.dtype, copy=False)
+        found = np.sqrt(distances, out=distances).astype(rows.dtype, copy=False)
+        return as_they_want(found, X, self)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """What `transform` gives where scikit-learn is loaded: "default", "pandas" or "polars".
+
+        None changes nothing. A pipeline calls it for each of its steps.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": transform}
+        return self
 
     def score(
         self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None

@@ -58,6 +58,18 @@ def test_a_pipeline_clusters_scaled_rows() -> None:
     assert steps.get_feature_names_out().tolist() == ["kmeans0", "kmeans1", "kmeans2"]
 
 
+def test_a_pipeline_gives_data_frames_where_asked_to() -> None:
+    pandas: Any = pytest.importorskip("pandas")
+    x, _ = clouds(30, 3)
+    steps = pipeline.make_pipeline(preprocessing.StandardScaler(), KMeans(2, random_state=0))
+    frame = pandas.DataFrame(x, columns=list("abc"), index=range(5, 35))
+    found = steps.set_output(transform="pandas").fit(frame).transform(frame[:4])
+    assert found.columns.tolist() == ["kmeans0", "kmeans1"]
+    assert found.index.tolist() == [5, 6, 7, 8]
+    plain = KMeans(2, random_state=0).set_output(transform="default").fit(frame).transform(frame)
+    assert isinstance(plain, np.ndarray)
+
+
 def test_clusters_serve_as_features_in_a_search() -> None:
     x, y = clouds(90, 4)
     steps = pipeline.Pipeline(
