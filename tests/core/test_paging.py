@@ -4,8 +4,8 @@ import httpx2
 import pytest
 from starlette.datastructures import URL
 
+from astralytiq.core.paging import Page
 from astralytiq.core.security import Role
-from astralytiq.core.web import Page
 from tests.conftest import SignIn
 
 pytestmark = pytest.mark.anyio

@@ -16,13 +16,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from astralytiq.core import web
+from astralytiq.core import paging, sse, streams, versions, web
 from astralytiq.core.errors import AppError
 from astralytiq.core.problems import MEDIA_TYPE
 
 Json = dict[str, Any]
 
-NEAR = ("astralytiq.features.", web.__name__)
+DOORS = tuple(module.__name__ for module in (web, paging, versions, streams, sse))
+NEAR = ("astralytiq.features.", *DOORS)
 SCHEMES: dict[str, Json] = {
     "bearer": {
         "type": "http",

@@ -1,13 +1,14 @@
-"""What every room's doors share. With `middleware.py` the only core file that knows FastAPI."""
+"""What every room's doors share, and the names by which they know it: pages are made in `paging`,
+versions named in `versions`.
+"""
 
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
 import msgspec
-from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi import APIRouter, Depends, Request, Response, Security
 from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,19 +16,24 @@ from starlette.routing import Match
 from starlette.types import Scope
 
 from astralytiq.core import idempotency
-from astralytiq.core.errors import AppError, PreconditionFailed, Unauthenticated, UnsupportedMedia
+from astralytiq.core.errors import AppError, Unauthenticated, UnsupportedMedia
 from astralytiq.core.idempotency import KeptAnswer
 from astralytiq.core.limits import Spent
+from astralytiq.core.paging import PageAsked as PageAsked
+from astralytiq.core.paging import describe_page as describe_page
+from astralytiq.core.paging import paged as paged
 from astralytiq.core.resources import Resources
 from astralytiq.core.security import Actor
+from astralytiq.core.versions import SAFE_METHODS as SAFE_METHODS
+from astralytiq.core.versions import etag as etag
+from astralytiq.core.versions import mark as mark
+from astralytiq.core.versions import refuse_stale as refuse_stale
+from astralytiq.core.versions import unless_known
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-MOST = 1000
 API = "/api/v1"
 
 Authenticate = Callable[[Request], Awaitable[Actor]]
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-Item = TypeVar("Item")
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -144,7 +150,7 @@ def needs(*scopes: str) -> Any:
     return Security(allowed, scopes=scopes)
 
 
-# Routes: media types, strict JSON, idempotency, conditional requests -----------------------------
+# Routes: media types, strict JSON, idempotency -----------------------------
 
 
 # An escaped NUL; the look-behind leaves an escaped backslash before "u0000" alone.
@@ -285,101 +291,3 @@ async def forget(request: Request) -> None:
     if found := getattr(request.state, "idempotency", None):
         session, row = found
         await idempotency.forget(session, row)
-
-
-class HasVersion(Protocol):
-    @property
-    def version(self) -> int: ...
-
-
-def etag(entity: HasVersion) -> str:
-    return f'"{entity.version}"'
-
-
-def mark(response: Response, entity: HasVersion, beside: object = None) -> None:
-    """Name the version that this answer shows; `beside`: what else stands in it, and may change
-    while the version does not. A change asks for the version alone."""
-    tag = etag(entity)
-    response.headers["ETag"] = tag if beside is None else f'{tag[:-1]}-{beside}"'
-
-
-def refuse_stale(request: Request, entity: HasVersion) -> None:
-    """Refuse a change of a version other than the one the caller saw (If-Match)."""
-    wanted = request.headers.get("if-match")
-    if wanted and wanted != "*" and etag(entity) not in map(version_in, tags_in(wanted)):
-        raise PreconditionFailed("It has changed since you read it: read it again, then change it.")
-
-
-def unless_known(request: Request, response: Response) -> Response:
-    """304 when the caller has this version already (If-None-Match)."""
-    wanted = request.headers.get("if-none-match")
-    if not wanted or request.method not in SAFE_METHODS:
-        return response
-    tag = response.headers.get("etag")
-    if not tag:
-        return response
-    if wanted != "*" and tag not in tags_in(wanted):
-        return response
-    return Response(status_code=304, headers={"ETag": tag})
-
-
-def version_in(tag: str) -> str:
-    """The tag without what stands beside the version."""
-    return tag.split("-")[0].removesuffix('"') + '"'
-
-
-def tags_in(header: str) -> set[str]:
-    return {tag.strip().removeprefix("W/") for tag in header.split(",")}
-
-
-# Lists ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Page:
-    limit: int
-    offset: int
-
-    def links(self, url: Any, total: int) -> str:
-        last = max(0, (total - 1) // self.limit * self.limit)
-        offsets = {"first": 0, "last": last}
-        if self.offset + self.limit < total:
-            offsets["next"] = self.offset + self.limit
-        if self.offset > 0:
-            # From beyond the end one page back would be as empty.
-            offsets["prev"] = max(0, min(self.offset - self.limit, last))
-        bare = url.remove_query_params("skip")
-        return ", ".join(
-            f'<{relative(bare.include_query_params(limit=self.limit, offset=at))}>; rel="{rel}"'
-            for rel, at in offsets.items()
-        )
-
-
-def relative(url: Any) -> str:
-    return f"{url.path}?{url.query}"
-
-
-async def page_asked(
-    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
-    offset: Annotated[int, Query(ge=0, lt=1 << 53)] = 0,
-    skip: Annotated[
-        int | None, Query(ge=0, lt=1 << 53, description="another name of offset")
-    ] = None,
-) -> Page:
-    return Page(limit, offset if skip is None else skip)
-
-
-PageAsked = Annotated[Page, Depends(page_asked)]
-
-
-def paged(
-    request: Request, response: Response, page: Page, every: Sequence[Item]
-) -> Sequence[Item]:
-    """The page of a list that is short enough to be read whole."""
-    describe_page(request, response, page, len(every))
-    return every[page.offset : page.offset + page.limit]
-
-
-def describe_page(request: Request, response: Response, page: Page, total: int) -> None:
-    response.headers["X-Total-Count"] = str(total)
-    response.headers["Link"] = page.links(request.url, total)

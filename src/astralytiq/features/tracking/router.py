@@ -5,8 +5,9 @@ from typing import Annotated
 from fastapi import Header, Query
 
 from astralytiq.core.idempotency import LONGEST_KEY
+from astralytiq.core.paging import MOST
 from astralytiq.core.security import Actor
-from astralytiq.core.web import MOST, House, needs, room
+from astralytiq.core.web import House, needs, room
 
 from . import service
 from .schemas import Logged, ModelMetrics, Runs
