@@ -140,7 +140,8 @@ def _restored_names(saved: object, n_features: int) -> list[str]:
 
 
 def _plain(name: str, value: object) -> object:
-    if isinstance(value, np.ndarray | list | tuple) and np.asarray(value).dtype.kind in "fiu":
+    is_array = isinstance(value, list | tuple) or hasattr(value, "__array__")
+    if is_array and np.asarray(value).dtype.kind in "fiu":
         return np.asarray(value).tolist()
     if isinstance(value, Mapping):
         # The keys are labels, of which JSON would make text.

@@ -97,6 +97,15 @@ def test_numpy_parameters_are_saved_as_plain_ones() -> None:
     assert dumps(model) == dumps(DecisionTreeClassifier(max_depth=3).fit([[1.0], [2.0]], [0, 1]))
 
 
+def test_centres_given_as_a_data_frame_are_saved_as_numbers() -> None:
+    pandas: Any = pytest.importorskip("pandas")
+    x, _ = clouds(30, 2)
+    model = KMeans(2, init=pandas.DataFrame(x[:2], columns=["a", "b"])).fit(x)
+    copy: Any = loads(dumps(model))
+    assert copy.init == x[:2].tolist()
+    assert np.array_equal(copy.fit(x).labels_, model.labels_)
+
+
 def test_a_loaded_model_can_be_fitted_again() -> None:
     x, y = clouds(60, 4)
     model = loads(dumps(forest()))
