@@ -31,7 +31,7 @@ def at_most_one(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]
     mantissa, exponent = math.frexp(weights.max())
     # Weights that are all 1 stay so, and need not be read.
     exponent -= mantissa == 0.5
-    return np.ldexp(weights, -exponent), exponent
+    return np.ldexp(weights, -exponent) if exponent else weights, exponent
 
 
 def inertia_times(inertia: float, exponent: int) -> float:
