@@ -97,7 +97,7 @@ def seen(found: Prepared) -> Any:
 
 def same(way: Way, payloads: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """By every build that runs here, with and without the processor's own SHA-256."""
-    monkeypatch.setattr(preparing, "FEW_LEFT", 1)
+    monkeypatch.setattr(preparing, "MOST_LEFT", 1)
     for lean in (False, True):
         expected = Preparer(way, none).prepare(payloads, lean=lean)
         for build in builds():
@@ -186,10 +186,18 @@ def test_a_usual_table_is_left_to_nobody(cells: bool) -> None:
     assert (len(made.ids), made.left) == (1000, [])
 
 
+def test_names_let_in_are_found_whatever_their_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in JSON they have another order."""
+    allowed = ["a", "a\n", "a.b", 'a"', "a#", "é", "c"]
+    payloads: list[Any] = [{"id": "1", "a.b": "x", "c": "y", "a": "z", "é": "é", "b": "no"}]
+    same(way_of(let_in=allowed), payloads, monkeypatch)
+    assert '"a.b":"x"' in Preparer(way_of(let_in=allowed)).prepare(payloads).tuples[0][7]
+
+
 def test_what_it_leaves_is_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     payloads: list[Any] = [{"id": str(at), "title": f"T{at}"} for at in range(300)]
     payloads[7] = Broken("has 1 cells", {"line": 9})
-    payloads[100] = {"id": "100", "url": "https://example.org/?b=2&a=1"}
+    payloads[100] = {"id": "100", 'q"': "names with escapes are left"}
     payloads[299] = {"id": "100", "title": "the last of two"}
     way = way_of()
     found = Preparer(way).prepare(payloads)
@@ -200,7 +208,7 @@ def test_what_it_leaves_is_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_of_much_that_is_left_python_makes_all() -> None:
-    payloads = [{"id": str(at), "url": "https://example.org/?b=2&a=1"} for at in range(20)]
+    payloads = [{"id": str(at), 'q"': "x"} for at in range(20)]
     way = way_of()
     preparer = Preparer(way)
     assert preparer._made(payloads, Payloads.of(payloads), lean=False) is None
@@ -210,19 +218,26 @@ def test_of_much_that_is_left_python_makes_all() -> None:
 def test_texts_that_are_no_json_end_nobody() -> None:
     """What is handed over is JSON; should it not be, nothing outside of it is read or written."""
     text = packing.written([{"id": "1", "title": "ä\n", "a": "1.5"}, {"b": "x"}] * 3)
-    kernel = kernel_of(way_of().normaliser(), for_sqlite=True)
-    assert kernel
+    one = {"url": "https://a.b/?q=%C3&a=1", "a": {"b": {"c": [1, {}], "d": "x"}}, "published_at": 7}
+    text = text[:-1] + b"," + packing.written([one] * 3)[1:]
+    mapping = {"title": "a.b.d", "content": "a.b.c.1", "author": "a.x"}
+    kernels = [
+        kernel_of(way_of(cells=cells, mapping=mapped).normaliser(), for_sqlite=True)
+        for cells, mapped in ((True, {}), (False, {}), (False, mapping))
+    ]
     chance = random.Random(3)
-    for _ in range(3000):
+    for at in range(4500):
+        kernel = kernels[at % 3]
+        assert kernel
         bent = bytearray(text[: chance.randint(2, len(text))])
         for _ in range(chance.randint(0, 3)):
             bent[chance.randrange(len(bent))] = chance.randrange(256)
-        held = Payloads([bytes(bent)], [6])
+        held = Payloads([bytes(bent)], [9])
         try:
             made = kernel.made(held)
         except ValueError:  # It is not UTF-8: nothing that was made is used.
             continue
-        assert made is None or len(made.ids) + len(made.left) == 6
+        assert made is None or len(made.ids) + len(made.left) == 9
 
 
 def test_a_batch_that_failed_keeps_no_more_memory_than_another() -> None:
@@ -248,7 +263,7 @@ def test_no_batch_shows_in_the_next(
     """Neither one that went well nor one that ended midway, whatever the kernel still holds."""
     way = way_of(for_sqlite, cells, primary_key=key, mapping=mapping, let_in=allowed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "FEW_LEFT", 1)
+        patch.setattr(preparing, "MOST_LEFT", 1)
         by_kernel, plainly = Preparer(way, kernel_of), Preparer(way, none)
         assert by_kernel._kernel
         for lean, payloads in drawn_batches:

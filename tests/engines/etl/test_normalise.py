@@ -24,6 +24,26 @@ def test_a_mapping_reaches_into_objects_and_takes_only_what_it_names() -> None:
     assert record["metadata"] == {"id": 1, "user": {"id": 5}, "title": "kept", "urls": ["u0"]}
 
 
+def test_what_a_mapping_leaves_of_an_object_stays_where_it_was() -> None:
+    payload = {"z": 1, "a": {"d": 1, "b": {"c": "x", "e": 2}}, "b": {"c": 1}, "y": {}, "x": 5}
+    mapping = {"title": "a.b.c", "author": "b.c", "content": "y.z", "category": "x.z"}
+    metadata = Normaliser("s", mapping, []).one(payload)["metadata"]
+    assert list(metadata.items()) == [("z", 1), ("a", {"d": 1, "b": {"e": 2}}), ("x", 5)]
+
+
+def test_a_field_that_is_named_like_a_path_leaves_the_path_alone() -> None:
+    """Even if only the path's first field is let in."""
+    normaliser = Normaliser("s", {"title": "a.b"}, [], let_in=frozenset({"a"}))
+    record = normaliser.one({"a.b": "x", "a": {"b": "y"}})
+    assert (record["title"], record["metadata"]) == ("x", {"a": {"b": "y"}})
+
+
+@pytest.mark.parametrize("step", ["²", "٣", "-1", "", "7", "9" * 5000])
+def test_a_step_that_names_no_item_finds_nothing(step: str) -> None:
+    record = Normaliser("s", {"title": f"a.{step}"}, []).one({"a": ["x"] * 5})
+    assert (record["title"], record["metadata"]) == (None, {"a": ["x"] * 5})
+
+
 def test_a_column_whose_name_has_a_dot_is_found_by_its_name() -> None:
     record = Normaliser("s", {"title": "Item (no.)"}, []).one({"Item (no.)": "x"})
     assert (record["title"], record["metadata"]) == ("x", {})

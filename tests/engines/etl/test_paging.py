@@ -82,6 +82,16 @@ def test_records_are_found_in_the_answer() -> None:
         records_in({"data": []}, "items")
     with pytest.raises(ValueError, match=r"set records_path \(its fields: data, meta\)"):
         records_in({"data": [], "meta": {}}, None)
+    with pytest.raises(
+        ValueError, match=r"'items' finds nothing, as .* null: check url and params"
+    ):
+        records_in(None, "items")
+    with pytest.raises(ValueError, match=r"'items' finds nothing.* a list: leave records_path out"):
+        records_in([{"id": 1}], "items")
+    with pytest.raises(ValueError, match=r"'data' .* or null: .* \(its fields: data, meta\)"):
+        records_in({"data": None, "meta": 1}, "data")
+    with pytest.raises(ValueError, match=r"\(its fields: f0, .*, f19, …\)"):
+        records_in({f"f{at}": 1 for at in range(21)}, "data")
     with pytest.raises(ValueError, match="does not fit"):
         records_in({"a": 1}, "length(a)")
     assert fault_in("a[") is not None

@@ -82,20 +82,26 @@ def columns_of(
     normaliser: Normaliser, payloads: Sequence[Any], start: int, rejects: list[Rejected]
 ) -> Columns:
     """The records of a slice, all in the order of NAMES; what is none is added to `rejects`."""
-    found = alike(normaliser, payloads, start) or one_by_one(normaliser, payloads, start, rejects)
-    return {name: found.get(name, []) for name in NAMES}
+    if found := alike(normaliser, payloads, start):
+        return {name: found[name] for name in NAMES}
+    return one_by_one(normaliser, payloads, range(start, start + len(payloads)), rejects)
 
 
 def one_by_one(
-    normaliser: Normaliser, payloads: Sequence[Any], start: int, rejects: list[Rejected]
+    normaliser: Normaliser,
+    payloads: Sequence[Any],
+    positions: Sequence[int],
+    rejects: list[Rejected],
 ) -> Columns:
+    """The same of any payloads of a batch."""
     records = []
-    for position, payload in enumerate(payloads, start):
+    for position, payload in zip(positions, payloads, strict=True):
         try:
             records.append(normaliser.one(payload) | {"raw_position": position})
         except ValueError as fault:
             rejects.append(Rejected(position, str(fault), showable(payload)))
-    return transposed(records)
+    found = transposed(records)
+    return {name: found.get(name, []) for name in NAMES}
 
 
 def alike(normaliser: Normaliser, payloads: Sequence[Any], start: int) -> Columns | None:

@@ -28,12 +28,18 @@ class Text(ctypes.Structure):
     _fields_ = (("at", ctypes.c_char_p), ("size", ctypes.c_int64))
 
 
+class Path(ctypes.Structure):
+    """As rows.h has it."""
+
+    _fields_ = (("whole", Text), ("steps", ctypes.POINTER(Text)), ("n_steps", ctypes.c_int64))
+
+
 class Way(ctypes.Structure):
     """As rows.h has it."""
 
     _fields_ = (
-        ("fields", Text * len(FIELDS)),
-        ("keys", ctypes.POINTER(Text)),
+        ("fields", Path * len(FIELDS)),
+        ("keys", ctypes.POINTER(Path)),
         ("let_in", ctypes.POINTER(Text)),
         ("n_keys", ctypes.c_int64),
         ("n_let_in", ctypes.c_int64),
@@ -120,20 +126,21 @@ def kernel_of(
     library: ctypes.CDLL | None = None,
     plainly: bool = False,
 ) -> Kernel | None:
-    """None where there is no build, or where Python has to look into what is nested."""
+    """None where there is no build, or where the key has more fields than any table's."""
     found = library or KERNELS.library()
-    dotted = normaliser.nested or any("." in key for key in normaliser.primary_key)
-    if found is None or dotted or len(normaliser.primary_key) > MOST_KEYS:
+    if found is None or len(normaliser.primary_key) > MOST_KEYS:
         return None
     return Kernel(found, way_of(normaliser, for_sqlite=for_sqlite), plainly=plainly)
 
 
 def way_of(normaliser: Normaliser, *, for_sqlite: bool) -> Way:
-    keys, let_in = normaliser.primary_key, normaliser.let_in
+    keys = normaliser.primary_key
+    # In the order that they have as they stand in JSON.
+    let_in = None if normaliser.let_in is None else sorted(map(in_json, normaliser.let_in))
     return Way(
-        fields=(Text * len(FIELDS))(*(named(normaliser.paths[field]) for field in FIELDS)),
-        keys=(Text * len(keys))(*map(named, keys)),
-        let_in=None if let_in is None else (Text * len(let_in))(*map(named, sorted(let_in))),
+        fields=(Path * len(FIELDS))(*(path_of(normaliser.paths[field]) for field in FIELDS)),
+        keys=(Path * len(keys))(*map(path_of, keys)),
+        let_in=None if let_in is None else (Text * len(let_in))(*map(text_of, let_in)),
         n_keys=len(keys),
         n_let_in=len(let_in or ()),
         source=named(normaliser.source),
@@ -143,9 +150,18 @@ def way_of(normaliser: Normaliser, *, for_sqlite: bool) -> Way:
     )
 
 
+def path_of(path: str) -> Path:
+    steps = path.split(".")
+    return Path(named(path), (Text * len(steps))(*map(named, steps)), len(steps))
+
+
 def named(name: str) -> Text:
+    return text_of(in_json(name))
+
+
+def in_json(name: str) -> bytes:
     """As it stands between the quotes of JSON."""
-    return text_of(msgspec.json.encode(name)[1:-1])
+    return msgspec.json.encode(name)[1:-1]
 
 
 def text_of(content: bytes) -> Text:

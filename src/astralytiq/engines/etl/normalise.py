@@ -119,16 +119,15 @@ class Normaliser:
         return record
 
     def _metadata(self, payload: dict[str, Any]) -> dict[str, Any]:
+        kept, taken = payload, self._mapped_from
         if self.let_in is not None:
-            payload = {name: payload[name] for name in payload if name in self.let_in}
+            kept = {name: payload[name] for name in payload if name in self.let_in}
         if self.nested:
-            payload, taken = without(payload, tree_of(payload, self._mapped_from)), frozenset[str]()
-        else:
-            taken = self._mapped_from
+            kept, taken = without(kept, tree_of(payload, taken)), frozenset[str]()
         convert = self.convert
         if convert is None:
-            return {name: value for name, value in payload.items() if name not in taken}
-        return {name: convert(value) for name, value in payload.items() if name not in taken}
+            return {name: value for name, value in kept.items() if name not in taken}
+        return {name: convert(value) for name, value in kept.items() if name not in taken}
 
     def key_of(self, payload: dict[str, Any]) -> str:
         if self.one_key:

@@ -1,13 +1,19 @@
 """Finding things inside a JSON document."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from astralytiq.engines.etl.values import kind_of
+
 # A tree of the mapped fields: None is a field taken whole, a branch one taken in part.
 Taken = dict[str, "Taken | None"]
+
+MOST_NAMED = 20  # fields of an answer: some have one for each of its records
+MOST_DIGITS = 9  # of a step that names an item of a list
 
 
 def fault_in(expression: str) -> str | None:
@@ -36,9 +42,28 @@ def records_in(document: Any, records_path: str | None, *, first_page: bool = Tr
         raise ValueError(f"the answer is not a list: set records_path (its fields: {fields})")
     if found is None:
         if first_page:
-            raise ValueError(f"records_path {records_path!r} finds nothing in the answer")
+            raise ValueError(nothing_at(records_path, document))
         return []
     return [found]
+
+
+def nothing_at(records_path: str, document: Any) -> str:
+    if not isinstance(document, dict):
+        is_list = isinstance(document, list)
+        remedy = "leave records_path out" if is_list else "check url and params"
+        return (
+            f"records_path {records_path!r} finds nothing, as the answer is {kind_of(document)}: "
+            f"{remedy}"
+        )
+    return (
+        f"records_path {records_path!r} finds nothing in the answer, or null: name where its list "
+        f"of records is {named_in(document)}"
+    )
+
+
+def named_in(document: Mapping[str, Any]) -> str:
+    names = ", ".join(islice(document, MOST_NAMED))
+    return f"(its fields: {names}{', …' if len(document) > MOST_NAMED else ''})"
 
 
 def pick(payload: Mapping[str, Any], path: str) -> Any:
@@ -49,11 +74,18 @@ def pick(payload: Mapping[str, Any], path: str) -> Any:
     for step in path.split("."):
         if isinstance(found, Mapping):
             found = found.get(step)
-        elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
+        elif isinstance(found, list) and names_place(step, found):
             found = found[int(step)]
         else:
             return None
     return found
+
+
+def names_place(step: str, items: list[Any]) -> bool:
+    """Longer numbers are not even read: Python refuses those of thousands of digits."""
+    if not (step.isascii() and step.isdigit()) or len(step) > MOST_DIGITS:
+        return False
+    return int(step) < len(items)
 
 
 def tree_of(payload: Mapping[str, Any], taken: Iterable[str]) -> Taken:
@@ -77,9 +109,12 @@ def tree_of(payload: Mapping[str, Any], taken: Iterable[str]) -> Taken:
 
 def without(payload: Mapping[str, Any], tree: Taken) -> dict[str, Any]:
     """A copy of `payload` without the parts in `tree`; a branch that is left empty goes too."""
-    left = {key: value for key, value in payload.items() if key not in tree}
-    for key, below in tree.items():
-        inner = payload.get(key)
-        if below is not None and isinstance(inner, Mapping) and (rest := without(inner, below)):
+    left = {}
+    for key, value in payload.items():
+        if key not in tree:
+            left[key] = value
+            continue
+        below = tree[key]
+        if below is not None and isinstance(value, Mapping) and (rest := without(value, below)):
             left[key] = rest
     return left

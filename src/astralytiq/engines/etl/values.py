@@ -102,5 +102,7 @@ def from_epoch(number: float) -> datetime:
 
 
 def kind_of(value: Any) -> str:
-    names = {dict: "an object", list: "a list", bool: "a truth value", str: "text"}
+    names = {
+        dict: "an object", list: "a list", bool: "a truth value", str: "text", type(None): "null"
+    }  # fmt: skip
     return names.get(type(value), "a number")

@@ -12,7 +12,15 @@ import msgspec
 
 from astralytiq.core.rows import Form, lines, tuples
 from astralytiq.engines.etl import drift, packing, profiles
-from astralytiq.engines.etl.batch import NAMES, Rejected, columns_of, last_of_each, slices
+from astralytiq.engines.etl.batch import (
+    NAMES,
+    Rejected,
+    columns_of,
+    last_of_each,
+    one_by_one,
+    slices,
+)
+from astralytiq.engines.etl.columns import Columns
 from astralytiq.engines.etl.compiled import Kernel, Made, kernel_of
 from astralytiq.engines.etl.drift import Seen
 from astralytiq.engines.etl.faults import Bent
@@ -21,8 +29,8 @@ from astralytiq.engines.etl.payloads import Payloads
 from astralytiq.engines.etl.profiles import Profile
 from astralytiq.engines.etl.values import from_csv
 
-# Of a batch, that the kernel may leave one by one: of more Python makes all, many at a time.
-FEW_LEFT = 0.05
+# Of a batch, that the kernel may leave: of more Python makes all, many at a time.
+MOST_LEFT = 0.5
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -118,12 +126,12 @@ class Preparer:
         if self._kernel is None or (held is not payloads and Bent in set(map(type, payloads))):
             return None
         made = self._kernel.made(held, lean=lean)
-        return made if made and len(made.left) <= FEW_LEFT * len(held) else None
+        return made if made and len(made.left) <= MOST_LEFT * len(held) else None
 
     def _plainly(self, payloads: Sequence[Any], rejects: list[Rejected], lean: bool) -> Records:
         records = Records()
         for start, part in slices(payloads):
-            self._add(records, part, start, rejects, lean)
+            self._add(records, columns_of(self._normaliser, part, start, rejects), lean)
         return records
 
     def _completed(
@@ -135,21 +143,12 @@ class Preparer:
             return records
         left = set(made.left)
         places = [place for place in range(len(held)) if place not in left]
-        for place, payload in zip(made.left, held.at(made.left), strict=True):
-            before = len(records.ids)
-            self._add(records, [payload], place, rejects, lean)
-            places += [place] * (len(records.ids) - before)
+        columns = one_by_one(self._normaliser, held.at(made.left), made.left, rejects)
+        self._add(records, columns, lean)
+        places += columns["raw_position"]
         return records.at(sorted(range(len(places)), key=places.__getitem__))
 
-    def _add(
-        self,
-        records: Records,
-        payloads: Sequence[Any],
-        start: int,
-        rejects: list[Rejected],
-        lean: bool,
-    ) -> None:
-        columns = columns_of(self._normaliser, payloads, start, rejects)
+    def _add(self, records: Records, columns: Columns, lean: bool) -> None:
         records.ids += columns["source_id"]
         records.hashes += columns["content_hash"]
         records.rows += [] if lean else self._rows_of(columns, self._way.forms)

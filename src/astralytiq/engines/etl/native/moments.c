@@ -2,11 +2,14 @@
 
 #include "moments.h"
 
+#include "numbers.h"
+
 enum { SECONDS_OF_DAY = 86400, MICROSECONDS = 1000000 };
 
 /* Milliseconds that Python's float of seconds still tells apart from their neighbours for sure. */
 static const int64_t MOST_MILLISECONDS = 4294967296ll * 1000;
 static const int64_t MILLISECONDS_FROM = 100000000000ll;
+static const double MOST_EPOCH = 253402300800e3; /* the year 10,000 */
 
 struct scan {
     const char *at, *end;
@@ -36,9 +39,11 @@ static int32_t days_in(int32_t year, int32_t month) {
     return month == 2 && is_leap(year) ? 29 : DAYS[month - 1];
 }
 
+/* With hyphens or without. */
 static bool take_date(struct scan *scan, struct moment *moment) {
-    return take_digits(scan, 4, &moment->year) && take_one(scan, '-') &&
-           take_digits(scan, 2, &moment->month) && take_one(scan, '-') &&
+    if (!take_digits(scan, 4, &moment->year)) return false;
+    const bool has_hyphens = take_one(scan, '-');
+    return take_digits(scan, 2, &moment->month) && (!has_hyphens || take_one(scan, '-')) &&
            take_digits(scan, 2, &moment->day) && moment->year >= 1 && moment->month >= 1 &&
            moment->month <= 12 && moment->day >= 1 &&
            moment->day <= days_in(moment->year, moment->month);
@@ -53,11 +58,14 @@ static bool take_fraction(struct scan *scan, int32_t *microsecond) {
     return n_digits > 0;
 }
 
+/* With colons or without. */
 static bool take_time(struct scan *scan, struct moment *moment) {
-    if (!take_digits(scan, 2, &moment->hour) || !take_one(scan, ':')) return false;
+    if (!take_digits(scan, 2, &moment->hour)) return false;
+    const bool has_colons = take_one(scan, ':');
     if (!take_digits(scan, 2, &moment->minute)) return false;
     if (moment->hour > 23 || moment->minute > 59) return false;
-    if (!take_one(scan, ':')) return true;
+    if (has_colons ? !take_one(scan, ':') : scan->at == scan->end || !is_digit(*scan->at))
+        return true;
     if (!take_digits(scan, 2, &moment->second) || moment->second > 59) return false;
     return !take_one(scan, '.') || take_fraction(scan, &moment->microsecond);
 }
@@ -70,8 +78,12 @@ static bool take_offset(struct scan *scan, int32_t *offset) {
     const bool is_behind = *scan->at == '-';
     if (!is_behind && *scan->at != '+') return false;
     scan->at++;
-    if (!take_digits(scan, 2, &hours) || !take_one(scan, ':')) return false;
-    if (!take_digits(scan, 2, &minutes) || hours > 23 || minutes > 59) return false;
+    if (!take_digits(scan, 2, &hours)) return false;
+    const bool is_cut = scan->at == scan->end; /* as PostgreSQL writes it: +00 */
+    if (is_cut) minutes = 0;
+    else take_one(scan, ':');
+    if (!is_cut && !take_digits(scan, 2, &minutes)) return false;
+    if (hours > 23 || minutes > 59) return false;
     *offset = (hours * 60 + minutes) * (is_behind ? -60 : 60);
     return true;
 }
@@ -114,8 +126,7 @@ static bool to_utc(struct moment *moment, int32_t offset) {
     return set_from_seconds(moment, days * SECONDS_OF_DAY + time - offset);
 }
 
-static bool read_epoch(const char *at, int64_t size, struct moment *moment) {
-    if (size > 13) return false;
+static bool read_digits(const char *at, int64_t size, struct moment *moment) {
     int64_t number = 0;
     for (int64_t i = 0; i < size; i++) number = 10 * number + (at[i] - '0');
     if (number < MILLISECONDS_FROM) return set_from_seconds(moment, number);
@@ -124,13 +135,75 @@ static bool read_epoch(const char *at, int64_t size, struct moment *moment) {
     return set_from_seconds(moment, number / 1000);
 }
 
+/* To the microsecond, half ones to the even one, as Python does. */
+bool read_epoch(const char *at, int64_t size, struct moment *moment) {
+    double number;
+    if (!read_float(at, size, &number) || !(number >= 0 && number < MOST_EPOCH)) return false;
+    const double seconds = number >= (double)MILLISECONDS_FROM ? number / 1000 : number;
+    int64_t whole = (int64_t)seconds;
+    const double rest = (seconds - (double)whole) * MICROSECONDS;
+    int32_t microsecond = (int32_t)rest;
+    const double half = rest - microsecond;
+    if (half > 0.5 || (half == 0.5 && microsecond % 2)) microsecond++;
+    if (microsecond == MICROSECONDS) microsecond = 0, whole++;
+    *moment = (struct moment){.microsecond = microsecond};
+    return set_from_seconds(moment, whole);
+}
+
+static bool take_word(struct scan *scan, const char *words, int32_t n_words, int32_t *place) {
+    if (scan->end - scan->at < 3) return false;
+    for (*place = 0; *place < n_words; ++*place) {
+        if (memcmp(scan->at, words + 3 * *place, 3) != 0) continue;
+        scan->at += 3;
+        return true;
+    }
+    return false;
+}
+
+/* As e-mail has them, behind a space. */
+static bool take_zone(struct scan *scan, int32_t *offset) {
+    static const char ZONES[] = "GMTUTCESTEDTCSTCDTMSTMDTPSTPDT";
+    static const int32_t HOURS[] = {0, 0, -5, -4, -6, -5, -7, -6, -8, -7};
+    int32_t place;
+    if (!take_one(scan, ' ')) return false;
+    if (!take_word(scan, ZONES, sizeof HOURS / sizeof *HOURS, &place))
+        return scan->end - scan->at == 5 && take_offset(scan, offset);
+    *offset = HOURS[place] * 3600;
+    return true;
+}
+
+/* "Sat, 31 Jan 2026 08:00:00 GMT": RFC 5322, as feeds and the headers of HTTP write it. */
+static bool take_mail_date(struct scan *scan, struct moment *moment) {
+    static const char DAYS[] = "MonTueWedThuFriSatSun";
+    static const char MONTHS[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    int32_t place;
+    if (take_word(scan, DAYS, 7, &place) && !(take_one(scan, ',') && take_one(scan, ' ')))
+        return false;
+    const bool has_two = scan->end - scan->at > 1 && is_digit(scan->at[1]);
+    if (!take_digits(scan, has_two ? 2 : 1, &moment->day) || !take_one(scan, ' ')) return false;
+    if (!take_word(scan, MONTHS, 12, &place) || !take_one(scan, ' ')) return false;
+    moment->month = place + 1;
+    return take_digits(scan, 4, &moment->year) && take_one(scan, ' ') && moment->year >= 1000 &&
+           moment->day >= 1 && moment->day <= days_in(moment->year, moment->month);
+}
+
+static bool read_mail_date(struct scan scan, struct moment *moment) {
+    int32_t offset;
+    if (!take_mail_date(&scan, moment) || memchr(scan.at, '.', (size_t)(scan.end - scan.at)))
+        return false;
+    if (scan.end - scan.at < 3 || scan.at[2] != ':') return false;
+    return take_time(&scan, moment) && take_zone(&scan, &offset) && scan.at == scan.end && to_utc(moment, offset);
+}
+
 bool read_moment(const char *at, int64_t size, struct moment *moment) {
     int64_t n_digits = 0;
     *moment = (struct moment){0};
     while (n_digits < size && is_digit(at[n_digits])) n_digits++;
-    if (n_digits == size) return (size == 10 || size == 13) && read_epoch(at, size, moment);
+    if (n_digits == size && size != 8)
+        return (size == 10 || size == 13) && read_digits(at, size, moment);
     struct scan scan = {at, at + size};
     int32_t offset;
+    if (n_digits < 4) return read_mail_date(scan, moment);
     if (!take_date(&scan, moment)) return false;
     if (scan.at == scan.end) return true;
     if (!take_one(&scan, 'T') && !take_one(&scan, ' ')) return false;

@@ -12,9 +12,12 @@ struct moment {
 /* Room that a moment takes in either of its forms. */
 enum { LONGEST_MOMENT = 32 };
 
-/* The commonest spellings of ISO 8601, and seconds or milliseconds since 1970; false for all that
-   Python has to look at. */
+/* The commonest spellings of ISO 8601 and of e-mail's dates, and seconds or milliseconds since 1970;
+   false for all that Python has to look at. */
 bool read_moment(const char *at, int64_t size, struct moment *moment);
+
+/* Seconds or milliseconds since 1970 as a number of JSON; the same. */
+bool read_epoch(const char *at, int64_t size, struct moment *moment);
 
 /* As msgspec writes it in JSON, and as it is stored. */
 char *write_moment(const struct moment *moment, char *to);

@@ -193,6 +193,15 @@ char *write_number(const char *at, int64_t size, char *to) {
     return write_float(&decimal, to);
 }
 
+bool read_float(const char *at, int64_t size, double *number) {
+    struct decimal decimal;
+    if (size > LONGEST_WRITTEN || !scan(at, size, &decimal) || !is_in_range(&decimal)) return false;
+    if (decimal.n_digits > (decimal.is_whole ? SURE_DIGITS : MOST_DIGITS)) return false;
+    *number = decimal.n_digits ? float_of(&decimal) : 0;
+    if (decimal.negative) *number = -*number;
+    return true;
+}
+
 /* Whether a whole number, which begins with no zero, has 64 bits. */
 static bool is_in_64_bits(const char *at, int64_t size) {
     const bool is_below = *at == '-';

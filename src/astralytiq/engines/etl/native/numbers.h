@@ -18,4 +18,7 @@ char *write_number(const char *at, int64_t size, char *to);
 /* The same of a cell of a CSV file, which `from_csv` of values.py may leave the text it is. */
 enum cell write_cell_number(const char *at, int64_t size, char **to);
 
+/* A number of JSON as a float64; false where it has too many digits to be sure of it. */
+bool read_float(const char *at, int64_t size, double *number);
+
 #endif

@@ -17,7 +17,8 @@ struct rows_work *rows_new(int32_t plainly) {
 static void each_buffer(struct rows_work *work, int64_t most) {
     struct buffer *const buffers[] = {&work->ids,      &work->hashes,   &work->rows,
                                       &work->left,     &work->content,  &work->unsorted,
-                                      &work->made_key, &work->made_entity};
+                                      &work->made_key, &work->made_entity,
+                                      &work->query};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->room <= most) continue;
         free(buffers[i]->bytes);

@@ -8,6 +8,7 @@
 #include "moments.h"
 #include "numbers.h"
 #include "sha256.h"
+#include "urls.h"
 
 /* The fields of a record that payloads are mapped to, in the order of FIELDS in normalise.py. */
 enum field { TITLE, DESCRIPTION, CONTENT, AUTHOR, PUBLISHED_AT, URL, CATEGORY, N_FIELDS };
@@ -20,11 +21,19 @@ enum {
     LONGEST_KEY = 500      /* characters */
 };
 
+/* Where a value is: in the field that has the path as its name, or else from field to field. Laid
+   out as Path in compiled.py. */
+struct path {
+    struct text whole;
+    const struct text *steps;
+    int64_t n_steps;
+};
+
 /* How payloads of a source become rows. Laid out as Way in compiled.py. Names and source stand as
    between the quotes of JSON. */
 struct rows_way {
-    struct text fields[N_FIELDS]; /* the payload's field for each of the record's */
-    const struct text *keys;      /* of the primary key; without any it is the content hash */
+    struct path fields[N_FIELDS]; /* where each of the record's fields comes from */
+    const struct path *keys;      /* of the primary key; without any it is the content hash */
     const struct text *let_in;    /* the fields that `metadata` takes, by their bytes; or NULL */
     int64_t n_keys, n_let_in;
     struct text source;
@@ -37,7 +46,8 @@ struct rows_way {
 struct role {
     uint8_t fields; /* of the record, a bit for each */
     uint8_t keys;   /* parts of the primary key, a bit for each */
-    bool is_kept;   /* it goes to `metadata` */
+    uint8_t fields_below, keys_below; /* the same, where it is the first step of their paths */
+    bool is_kept;                     /* it goes to `metadata`, but for what lies on a path */
 };
 
 struct member {
@@ -63,9 +73,11 @@ struct rows_work {
     int64_t n_members;
     const struct value *fields[N_FIELDS]; /* NULL where there is nothing */
     const struct value *keys[MOST_KEYS];
+    struct value fields_found[N_FIELDS], keys_found[MOST_KEYS]; /* of those within others */
     struct value texts_of_fields[N_FIELDS]; /* of those that are no texts */
     char room_for_texts[N_FIELDS][LONGEST_NUMBER];
     bool has_nested;
+    bool is_respelled; /* a number of `metadata` was not in its one spelling */
 
     /* The payload before it, as nearly all have the same fields in the same order. */
     struct role roles[MOST_MEMBERS];
@@ -81,11 +93,33 @@ struct rows_work {
     struct buffer content;  /* the record as canonical JSON */
     struct buffer unsorted; /* `metadata` in the payload's order */
     struct buffer made_key, made_entity;
+    struct buffer query; /* of an address, decoded */
     struct member sorted[MOST_SORTED];
 };
 
 /* Reads the payload at hand into `work`; false where it is for Python. */
 bool read_payload(struct rows_work *work, struct reader *reader);
+
+/* The value that a path leads to from that of its first step, NOTHING where it ends before; false
+   where it is for Python. */
+bool find_below(const struct path *path, const struct value *first, struct value *found);
+
+/* How a value is written. */
+struct form {
+    bool is_sorted;
+    int64_t first_free; /* member of `sorted` */
+    uint8_t paths;      /* of the record's fields, that lead into it: what they take is left out */
+    int64_t step;       /* of these paths: the name of a member of it */
+};
+
+bool put_text(struct buffer *to, const struct value *value);
+bool put_value(struct rows_work *work, struct buffer *to, const struct value *value,
+               struct form form);
+
+/* A member's name and value, unless `is_first` a comma before them. Nothing is put of an object
+   that the paths take all of. */
+bool put_member(struct rows_work *work, struct buffer *to, const struct member *member,
+                struct form form, bool *is_first);
 
 /* The record's key and, in `made_entity`, what its entity's hash is of; the same. */
 bool make_key(struct rows_work *work);

@@ -74,34 +74,6 @@ bool make_key(struct rows_work *work) {
     return is_short(&work->key);
 }
 
-static bool is_of_host(char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || c == '.' || c == '-';
-}
-
-/* Where the host of an address begins that `normal_url` takes without a parser (PLAIN_URL); NULL of
-   all others. */
-static const char *host_of(const struct value *url) {
-    const char *at = url->at, *const end = at + url->size;
-    if (url->wide || url->escaped) return NULL;
-    if (url->size > 8 && memcmp(at, "https://", 8) == 0) at += 8;
-    else if (url->size > 7 && memcmp(at, "http://", 7) == 0) at += 7;
-    else return NULL;
-    const char *const host = at;
-    while (at < end && is_of_host(*at)) at++;
-    if (at == host || (at < end && *at != '/')) return NULL;
-    for (; at < end; at++)
-        if (*at == '?' || *at == '#' || *at == ' ') return NULL;
-    return host;
-}
-
-static bool name_by_url(struct rows_work *work, const struct value *url) {
-    const char *host = host_of(url), *end = url->at + url->size;
-    if (!host) return false;
-    while (end[-1] == '/') end--;
-    struct buffer *made = &work->made_entity;
-    return PUT(made, "https://") && put(made, host, end - host);
-}
-
 /* A text without its escapes. */
 static char *write_plain(const struct value *value, char *to) {
     if (!value->escaped) {
@@ -132,5 +104,12 @@ static bool name_by_key(struct rows_work *work) {
 bool make_entity(struct rows_work *work) {
     const struct value *url = work->fields[URL];
     work->made_entity.size = 0;
-    return url ? name_by_url(work, url) : name_by_key(work);
+    if (!url) return name_by_key(work);
+    if (url->escaped) return false;
+    const struct text text = {url->at, url->size};
+    switch (put_address(&work->made_entity, text, &work->query)) {
+    case ADDRESS: return true;
+    case NO_ADDRESS: return name_by_key(work);
+    default: return false;
+    }
 }
