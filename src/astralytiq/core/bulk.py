@@ -63,9 +63,6 @@ class Rows:
     def all_names(self) -> tuple[str, ...]:
         return (*self.names, *self.shared)
 
-    def sharing(self, values: Mapping[str, Any]) -> Self:
-        return replace(self, shared=values)
-
     def at(self, places: Sequence[int]) -> Self:
         values = [self.values[at] for at in places]
         return replace(self, values=values)

@@ -36,7 +36,6 @@ from .rules import BadRule, Rule
 
 __all__ = ["Fault", "Part", "Quality", "Rule", "asdict", "quality"]
 
-DIMENSIONS = ("completeness", "uniqueness", "validity", "consistency", "freshness")
 OF_RULE = {
     "not_null": "completeness",
     "unique": "uniqueness",

@@ -53,7 +53,6 @@ class Filters:
     q: str | None = None
 
 
-NO_FILTERS = Filters()
 Condition = ColumnElement[bool]
 Ids = Select[int]
 Merged = Select[int] | CompoundSelect[int]
