@@ -14,7 +14,7 @@ from typing import Any
 
 from astralytiq.client import Client, ClientError
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 SCIENTIST = ("data.scientist@astralytiq.com", "ds123")
 EMPTY_DEMO = ("demo", "--empty")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from astralytiq.client import Client
 from tests.journeys.servers import Server, ended, eventually, served
@@ -32,10 +33,23 @@ def start_run(client: Client) -> dict[str, Any]:
     return run
 
 
-def some_batches_in(client: Client, run_id: str) -> bool:
-    run = client.get(f"/etl/runs/{run_id}")
-    assert run["status"] == "in_progress", "it ended before it could be killed: give it more rows"
-    return int(run["batches"]) >= 5
+def work_until_some_batches_are_in(worker: psutil.Process, client: Client, run_id: str) -> None:
+    """A moment at a time: it stands still while we look, so that it cannot end meanwhile."""
+
+    def worked() -> float:
+        spent = worker.cpu_times()
+        return float(spent.user + spent.system)
+
+    def some_are_in() -> bool:
+        before = worked()
+        worker.resume()
+        eventually(lambda: worked() > before, pause=0.002)  # However long it waits for its turn.
+        worker.suspend()
+        run = client.get(f"/etl/runs/{run_id}")
+        assert run["status"] == "in_progress", "it ended in a moment: give it more rows"
+        return int(run["batches"]) >= 5
+
+    eventually(some_are_in, pause=0.0)
 
 
 def every_record_once(client: Client) -> None:
@@ -53,9 +67,9 @@ def every_record_once(client: Client) -> None:
     assert set(seen) == {str(n) for n in range(ROWS)}
 
 
-def worker_of(server: Server) -> psutil.Process:
+def worker_of(server: Server) -> psutil.Process | None:
     children = psutil.Process(server.process.pid).children()
-    return next(c for c in children if "astralytiq.worker" in " ".join(c.cmdline()))
+    return next((c for c in children if "astralytiq.worker" in " ".join(c.cmdline())), None)
 
 
 @pytest.mark.parametrize("victim", ["server", "worker"])
@@ -65,14 +79,16 @@ def test_a_killed_run_goes_on_after_its_last_committed_batch(
     home = tmp_path / "home"
     write_readings(home / "inbox" / "readings.csv", ROWS)
     with served(home, DATABASE_URL=database_url) as server, server.signed_in() as client:
+        worker = eventually(lambda: worker_of(server))
+        worker.suspend()
         run = start_run(client)
-        eventually(lambda: some_batches_in(client, run["run_id"]))
-        worker = worker_of(server)
+        work_until_some_batches_are_in(worker, client, run["run_id"])
         if victim == "worker":
             worker.kill()
             finish(client, run)
             return
         server.kill()
+        worker.resume()
         eventually(lambda: not worker.is_running())  # It ends with its server.
 
     with served(home, DATABASE_URL=database_url) as server, server.signed_in() as client:
@@ -105,21 +121,22 @@ def test_a_killed_training_is_tried_again_and_makes_one_version(
         body = {"name": "readings", "from_records": {"source": "readings"}}
         made = client.post("/datasets", json=body)
         ended(client, made["job_id"])
-        asked = client.post(
-            "/ml/train",
-            json={
-                "algorithm": "random_forest",
-                "dataset_id": f"{made['id']}@1",
-                "target": "label",
-                "features": ["value"],
-                "params": {"n_estimators": 700},
-                "cv_folds": 20,  # so that it takes seconds: a forest alone is there in a moment
-                "model_name": "readings_forest",
-            },
-        )
-        eventually(lambda: client.get(f"/jobs/{asked['job_id']}")["progress"] > 0)
-        assert client.get(f"/jobs/{asked['job_id']}")["status"] == "running"
-        server.kill()
+        with FileLock(home / "mlflow.db.lock"):  # However quick it trains, it cannot end.
+            asked = client.post(
+                "/ml/train",
+                json={
+                    "algorithm": "random_forest",
+                    "dataset_id": f"{made['id']}@1",
+                    "target": "label",
+                    "features": ["value"],
+                    "params": {"n_estimators": 200},
+                    "cv_folds": 20,  # so that it takes a while: a forest is there in a moment
+                    "model_name": "readings_forest",
+                },
+            )
+            eventually(lambda: client.get(f"/jobs/{asked['job_id']}")["progress"] > 0)
+            assert client.get(f"/jobs/{asked['job_id']}")["status"] == "running"
+            server.kill()
 
     with served(home, DATABASE_URL=database_url) as server, server.signed_in() as client:
         job = ended(client, asked["job_id"])
