@@ -23,8 +23,11 @@ from astralytiq.core.security import Role
 from astralytiq.core.settings import Settings
 from astralytiq.features.alerts import watching
 from astralytiq.features.dashboards import sampling
+from astralytiq.features.monitoring import checks, gauges, rehearsal
+from astralytiq.features.monitoring import service as health
 from tests.databases import Databases, postgresql_server
 from tests.factories import make_client, signed_in
+from tests.patience import PATIENCE
 from tests.s3 import S3Server, s3_server
 
 wiring.load_tables()
@@ -72,6 +75,13 @@ def nothing_by_the_clock() -> None:
     such a pause would find half way what it did not ask for."""
     watching.SECONDS = 3600.0
     sampling.seconds_left = lambda now: 3600.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def health_is_patient() -> None:
+    """What answers late on a slow machine is not sick; a test of what hangs waits less."""
+    for looking in (checks, gauges, rehearsal, health):
+        looking.PATIENCE = PATIENCE  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session")
