@@ -6,6 +6,7 @@ It answers on port 18907 of this machine alone, until it is stopped (Ctrl-C).
 """
 
 import json
+import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -61,7 +62,7 @@ class Shop(BaseHTTPRequestHandler):
         self.answer(status, "application/json", json.dumps(body))
 
     def answer(self, status: int, media: str, text: str) -> None:
-        content = text.encode()
+        content = f"{text}\n".encode()
         self.send_response(status)
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(content)))
@@ -73,5 +74,9 @@ class Shop(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    try:
+        server = ThreadingHTTPServer(ADDRESS, Shop)
+    except OSError as error:
+        sys.exit(f"The shop cannot answer on {ADDRESS[0]}:{ADDRESS[1]}: {error.strerror}.")
     with suppress(KeyboardInterrupt):
-        ThreadingHTTPServer(ADDRESS, Shop).serve_forever()
+        server.serve_forever()

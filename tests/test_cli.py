@@ -114,6 +114,8 @@ def test_commands_work_on_a_server_with_exactly_its_users_permissions(tmp_path: 
     away = run(*remote, "source", "list")
     assert away.returncode == 1
     assert "does not answer" in away.stderr
+    bare = run("--server", server.url.removeprefix("http://"), "source", "list")
+    assert (bare.returncode, server.url in bare.stderr) == (2, True)
 
 
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:

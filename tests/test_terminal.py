@@ -67,12 +67,16 @@ def test_examples_stand_in_one_line_each(monkeypatch: pytest.MonkeyPatch) -> Non
     app = typer.Typer(rich_markup_mode=None)
 
     def add() -> None:
-        """Add."""
+        """Add.
+
+        Or change.
+        """
 
     app.command()(terminal.examples(f"{line}\nastralytiq source list")(add))
     said = CliRunner().invoke(app, ["--help"]).stdout.splitlines()
     at = next(number for number, one in enumerate(said) if line in one)
     assert said[at + 1].strip() == "$ astralytiq source list"
+    assert "  Or change." in said
 
 
 def refused(status: int, **problem: Any) -> ClientError:

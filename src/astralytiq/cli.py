@@ -59,6 +59,8 @@ def connect(
     """Commands work on the local home folder, or with --server and --token on a server."""
     if home is not None:
         os.environ["ASTRALYTIQ_HOME"] = str(home)  # For `up` and its like too.
+    if server and not server.lower().startswith(("http://", "https://")):
+        fail(f"--server needs a whole address, such as http://{server}", BAD_INPUT)
     context.obj = Connection(opener(server, token, home))
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -176,7 +177,9 @@ def examples(text: str) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         lines = "\n".join(f"    $ {line.strip()}" for line in text.strip().splitlines())
         # After \b nothing is wrapped: what is broken in two cannot be pasted.
-        command.__doc__ = f"{command.__doc__}\n\n\b\nExamples:\n{lines}"
+        # Dedented first: beside lines without an indent nobody else would do it.
+        told = cleandoc(command.__doc__ or "")
+        command.__doc__ = f"{told}\n\n\b\nExamples:\n{lines}"
         return command
 
     return add

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx2
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from astralytiq.features.ingestion.cli import data, etl, source, telling
 from tests.features.ingestion.conftest import Ingest
@@ -151,3 +153,38 @@ async def test_a_field_that_is_not_there_was_another(command: Command, tmp_path:
     file.write_text("sources:\n- {name: a, kind: csv, path: a.csv}\n")
     made = await command(source, "apply", "-f", str(file), "--yes")
     assert "done: 1 created" in made.stderr
+
+
+async def test_a_source_is_shown_with_what_it_is_first(
+    command: Command, inbox: Path, ingest: Ingest
+) -> None:
+    (inbox / "shop.csv").write_text("id\n1\n")
+    await ingest("shop", **SHOP)
+    names = [
+        line.split()[0] for line in (await command(source, "show", "shop")).stdout.splitlines()
+    ]
+    assert names[:3] == ["name", "kind", "enabled"]
+    assert names[-4:] == ["id", "owner_id", "created_at", "updated_at"]
+    as_json = json.loads((await command(source, "show", "shop", "--json")).stdout)
+    assert set(as_json) == set(names)
+    kept = await command(source, "remove", "shop")
+    assert kept.stdout == "removed shop; its records stay\n"
+
+
+async def test_open_rejects_say_how_they_are_settled(
+    command: Command, inbox: Path, ingest: Ingest
+) -> None:
+    (inbox / "shop.csv").write_text('id\n1\n""\n')
+    await ingest("shop", **SHOP)
+    assert "astralytiq etl retry" in (await command(etl, "rejects")).stderr
+    await command(etl, "discard", "--source", "shop")
+    assert "astralytiq etl retry" not in (await command(etl, "rejects")).stderr
+
+
+@pytest.mark.parametrize("group", [source, etl, data])
+def test_every_command_has_an_example_and_a_line_that_fits(group: typer.Typer) -> None:
+    listed = CliRunner().invoke(group, ["--help"], terminal_width=80).stdout
+    assert "..." not in listed.split("Commands")[1]
+    for one in group.registered_commands:
+        assert one.callback
+        assert "Examples:" in (one.callback.__doc__ or ""), one.name

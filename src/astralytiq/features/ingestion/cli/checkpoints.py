@@ -10,7 +10,10 @@ from .runs import etl
 @etl.command("checkpoint")
 @examples("astralytiq etl checkpoint orders")
 def show_checkpoint(context: typer.Context, name: str, as_json: AsJson = False) -> None:
-    """Show where a source stands: up to which value of its cursor field everything was read."""
+    """Show up to where a source has been read.
+
+    With a cursor field: up to which of its values everything was read.
+    """
     with connected(context) as client:
         show_one(client.get(f"/etl/checkpoints/{name}"), as_json=as_json)
 
@@ -18,7 +21,10 @@ def show_checkpoint(context: typer.Context, name: str, as_json: AsJson = False) 
 @etl.command("rewind")
 @examples("astralytiq etl rewind orders")
 def rewind_source(context: typer.Context, name: str) -> None:
-    """Let the next run of a source read everything again; nothing is stored twice by it."""
+    """Let the next run read everything again.
+
+    Nothing is stored twice by it.
+    """
     with connected(context) as client:
         client.delete(f"/etl/checkpoints/{name}")
         typer.echo(f"rewound {name}: its next run reads from the start")

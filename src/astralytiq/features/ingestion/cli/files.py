@@ -54,7 +54,10 @@ def apply_sources(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it, do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the sources those of a file; the plan comes first, and nothing is done without a yes."""
+    """Make the sources those of a file.
+
+    The plan comes first, and nothing is done without a yes.
+    """
     read = read_sources(file)
     params: dict[str, Any] = {"prune": prune}
     with connected(context) as client, faults_in(client, file, read):
@@ -164,7 +167,10 @@ def preview_source(
     limit: Annotated[int, typer.Option(min=1, max=50)] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Read a few records of a source and show what a run would make of them; nothing is stored."""
+    """Show what a run would make of the first records.
+
+    Nothing is stored.
+    """
     params = {"limit": limit}
     if file is None:
         with connected(context) as client:

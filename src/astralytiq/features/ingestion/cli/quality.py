@@ -20,7 +20,7 @@ from .runs import etl
 REJECT_COLUMNS = ("id", "source", "run_id", "status", "reason", "payload")
 DRIFT_COLUMNS = ("source", "run_id", "field", "change", "before", "after", "confidence", "examples")
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", show_default=False)]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", show_default=False)]
 Source = Annotated[str, typer.Option(help="All of this source.")]
 RunId = Annotated[str, typer.Option("--run", help="All of this run.")]
 
@@ -41,7 +41,11 @@ def list_rejects(
     """List what could not become a record, with the reason."""
     with connected(context) as client:
         params = named(source=source, run_id=run, status=status)
-        show(client.get("/etl/rejects", params=params), REJECT_COLUMNS, as_json=as_json)
+        found = client.get("/etl/rejects", params=params)
+        show(found, REJECT_COLUMNS, as_json=as_json)
+        if not as_json and any(one["status"] == "open" for one in found):
+            words = "mend the mapping or the source, then: astralytiq etl retry (or discard) ID"
+            typer.echo(words, err=True)
 
 
 @etl.command("retry")
@@ -58,7 +62,7 @@ def retry_rejects(
     run: RunId = "",
     as_json: AsJson = False,
 ) -> None:
-    """Try open rejects again with the mapping of today, and wait for the end."""
+    """Try open rejects again, as mapped today."""
     body = which(ids, source, run)
     with connected(context) as client:
         asked = client.post("/etl/rejects/retry", json=body)
@@ -97,7 +101,10 @@ def replay_source(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Normalise the stored payloads again with the mapping of today; the source is not called."""
+    """Normalise stored payloads again, as mapped today.
+
+    The source is not called.
+    """
     with connected(context) as client:
         run = client.post(f"/sources/{name}/replay", json=named(since_run=since_run))
         follow(client, run["job_id"], f"replay of {name}")
@@ -109,7 +116,7 @@ def replay_source(
 def list_drift(
     context: typer.Context, source: Source = "", run: RunId = "", as_json: AsJson = False
 ) -> None:
-    """List the fields that came, went, or changed their type, newest first."""
+    """List fields that came, went, or changed type."""
     with connected(context) as client:
         params = named(source=source, run_id=run)
         show(client.get("/etl/drift", params=params), DRIFT_COLUMNS, as_json=as_json)

@@ -74,7 +74,10 @@ def erase_record(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase the thing that a record is of, at all sources, with every payload it came from."""
+    """Erase a record's thing, and its payloads.
+
+    At all sources, and every payload that it came from: for good.
+    """
     with connected(context) as client:
         entity_id = client.get(f"/data/{record_id}")["entity_id"]
         total = client.get("/data", params={"entity_id": entity_id})["total_count"]

@@ -164,7 +164,7 @@ def follow_run(client: "Client", run_id: str, pause: float = 0.5) -> None:
 @etl.command("cancel")
 @examples("astralytiq etl cancel meters")
 def cancel_run(context: typer.Context, run: RunOrSource, as_json: AsJson = False) -> None:
-    """Stop a run after its current batch; what is stored stays."""
+    """Stop a run after its current batch."""
     with connected(context) as client:
         (found,) = newest(client, run, 1)
         client.post(f"/etl/runs/{found['run_id']}/cancel")
@@ -186,7 +186,7 @@ def compare_runs(
     other: Annotated[str, typer.Argument(metavar="OTHER", help="A later one of the source.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what changed from one run of a source to another."""
+    """Show what changed between two runs of a source."""
     with connected(context) as client:
         if not other:
             found = newest(client, run, 2)
@@ -204,7 +204,7 @@ def list_anomalies(
     source: Annotated[str, typer.Option(help="Of this source.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List runs that are out of the ordinary for their source, newest first."""
+    """List runs that are unusual for their source."""
     with connected(context) as client:
         params = {"source": source} if source else {}
         show(client.get("/etl/anomalies", params=params), ANOMALY_COLUMNS, as_json=as_json)

@@ -1,6 +1,7 @@
 """Commands for sources and their runs."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 
 source = group("source", "Sources: where records come from.")
 
+FIRST = (
+    "name",
+    "kind",
+    "enabled",
+    "path",
+    "url",
+    "schedule",
+    "next_run_at",
+    "primary_key",
+    "mapping",
+)
+LAST = ("id", "owner_id", "created_at", "updated_at")
 SOURCE_COLUMNS = ("name", "kind", "enabled", "schedule", "next_run_at", "updated_at")
 
 
@@ -39,9 +52,16 @@ def list_sources(context: typer.Context, as_json: AsJson = False) -> None:
 @source.command("show")
 @examples("astralytiq source show meters")
 def show_source(context: typer.Context, name: str, as_json: AsJson = False) -> None:
-    """Show one source; secrets stand in it by reference only."""
+    """Show one source; secrets by reference only."""
     with connected(context) as client:
-        show_one(client.get(f"/sources/{name}"), as_json=as_json)
+        show_source_of(client.get(f"/sources/{name}"), as_json=as_json)
+
+
+def show_source_of(found: dict[str, Any], *, as_json: bool) -> None:
+    """What it is comes first, what the platform keeps about it last."""
+    order = {name: at for at, name in enumerate(FIRST)} | dict.fromkeys(LAST, len(found))
+    names = sorted(found, key=lambda name: order.get(name, len(FIRST)))
+    show_one(found if as_json else {name: found[name] for name in names}, as_json=as_json)
 
 
 @source.command("add")
@@ -63,7 +83,9 @@ def add_source(
     ] = "",
     api: Annotated[str, typer.Option(help="The address of a JSON API.")] = "",
     rss: Annotated[str, typer.Option(help="The address of a feed.")] = "",
-    key: Annotated[list[str] | None, typer.Option(help="A field of the primary key.")] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="A field of the primary key; repeatable.")
+    ] = None,
     paging: Annotated[
         str, typer.Option(help="How an API hands out pages: page, offset or link.")
     ] = "",
@@ -94,7 +116,7 @@ def add_source(
     if "kind" not in body:
         fail("Say what to read: --csv PATH, --api URL, --rss URL, or --from FILE.", BAD_INPUT)
     with connected(context) as client:
-        show_one(client.post("/sources", json=body), as_json=as_json)
+        show_source_of(client.post("/sources", json=body), as_json=as_json)
 
 
 def paged(style: str, end_status: list[int] | None) -> dict[str, Any]:
@@ -130,7 +152,8 @@ def disable_source(context: typer.Context, name: str, as_json: AsJson = False) -
 
 def switch(context: typer.Context, name: str, enabled: bool, as_json: bool) -> None:
     with connected(context) as client:
-        show_one(client.patch(f"/sources/{name}", json={"enabled": enabled}), as_json=as_json)
+        found = client.patch(f"/sources/{name}", json={"enabled": enabled})
+        show_source_of(found, as_json=as_json)
 
 
 @source.command("run")
@@ -143,7 +166,7 @@ def switch(context: typer.Context, name: str, enabled: bool, as_json: bool) -> N
 )
 def run_source(
     context: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)],
     full_refresh: FullRefresh = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Store nothing, and tell what a run would do.")
@@ -201,9 +224,18 @@ def foretell(client: "Client", run_id: str) -> None:
 def remove_source(
     context: typer.Context,
     name: str,
-    records: Annotated[str, typer.Option(help="keep or delete what it brought")] = "keep",
+    records: Annotated[
+        str, typer.Option(help="keep, or delete what it brought (asks before)")
+    ] = "keep",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Forget a source."""
+    gone = records == "delete"
     with connected(context) as client:
+        if gone and not yes and sys.stdin.isatty():
+            total = client.get("/data", params={"source": name, "limit": 1})["total_count"]
+            typer.confirm(
+                f"Delete {name} and its {total:,} records for good?", abort=True, err=True
+            )
         client.delete(f"/sources/{name}", params={"records": records})
-        typer.echo(f"removed {name} ({records} its records)")
+        typer.echo(f"removed {name}" + (" and its records" if gone else "; its records stay"))

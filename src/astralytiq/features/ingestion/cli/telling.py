@@ -46,6 +46,8 @@ def show_run(run: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         return
     found = list(ways_on(run))
+    if found:
+        typer.echo()
     widest = max((len(command) for command, _ in found), default=0)
     for at, (command, why) in enumerate(found):
         typer.echo(f"{'    ' if at else 'next'}  {command:<{widest}}  {why}")

@@ -28,11 +28,14 @@ def upload_file(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a CSV file to the server for a source to read; registers the source if it is new."""
+    """Send a CSV file for a source to read.
+
+    Registers the source if it is new.
+    """
     from astralytiq.client import ClientError  # noqa: PLC0415 - a heavy one, --help is quick
 
     if not file.is_file():
-        fail(f"{file} is no file.", BAD_INPUT)
+        fail(f"There is no file {file}.", BAD_INPUT)
     chosen = name or file.name.split(".")[0].lower()
     with connected(context) as client, file.open("rb") as content:
         try:
