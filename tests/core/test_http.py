@@ -2,7 +2,9 @@
 
 import gzip
 import socket
+import ssl
 import time
+import zlib
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -252,18 +254,111 @@ async def test_22_answers_are_bounded_also_once_unpacked(monkeypatch: pytest.Mon
         await fetch(server.url)
 
 
+WORDS = b'["cut"]' * 1000
+
+
+@pytest.mark.parametrize(
+    ("packing", "body"),
+    [
+        ("gzip", gzip.compress(WORDS)),
+        ("gzip", WORDS),  # Somebody on the way has unpacked it.
+        ("deflate", zlib.compress(WORDS)),
+        ("deflate", zlib.compress(WORDS)[2:-4]),  # As some servers understand it.
+    ],
+)
+async def test_what_is_packed_is_unpacked(packing: str, body: bytes) -> None:
+    packed = Reply(body, headers={"Content-Encoding": packing})
+    with serving(lambda _: packed) as server:
+        assert (await fetch(server.url)).body == WORDS
+
+
+@pytest.mark.parametrize(
+    ("packing", "body"),
+    [
+        ("gzip", gzip.compress(WORDS)[:-9]),
+        ("deflate", zlib.compress(WORDS)[:-9]),
+        ("deflate", b"neither"),
+    ],
+)
+async def test_what_cannot_be_unpacked_is_asked_for_again(
+    waits: list[float], packing: str, body: bytes
+) -> None:
+    packed = Reply(body, headers={"Content-Encoding": packing})
+    with serving(lambda _: packed) as server, pytest.raises(Transient, match="be unpacked"):
+        await fetch(server.url, patience=Patience(2))
+    assert len(server.asked) == 2
+    assert len(waits) == 1
+
+
+async def test_22_what_is_deflated_is_not_unpacked_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "MOST_BYTES", 1 << 20)
+    packed = Reply(zlib.compress(bytes(8 << 20)), headers={"Content-Encoding": "deflate"})
+    with serving(lambda _: packed) as server, pytest.raises(Invalid, match="more than 1 MB"):
+        await fetch(server.url)
+
+
+def caused_by(cause: BaseException) -> httpx2.ConnectError:
+    error = httpx2.ConnectError("of the client")
+    error.__cause__ = cause
+    return error
+
+
+EXPIRED = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] verify failed")
+EXPIRED.verify_message = "certificate has expired"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (caused_by(ConnectionRefusedError()), "nothing listens there: check the port"),
+        (caused_by(EXPIRED), "certificate cannot be trusted: certificate has expired"),
+        (caused_by(ssl.SSLError("[SSL: WRONG_VERSION_NUMBER]")), "check the port, or try http://"),
+        (httpx2.RemoteProtocolError("illegal status line: SSH-2.0"), "did not answer in HTTP"),
+        (
+            httpx2.RemoteProtocolError("Server disconnected without sending a response."),
+            "hung up without an answer",
+        ),
+        (httpx2.RemoteProtocolError("peer closed connection"), "in the middle of its answer"),
+        (httpx2.ReadTimeout("slow"), "did not answer in time"),
+    ],
+)
+async def test_why_a_server_cannot_be_reached_is_told(
+    monkeypatch: pytest.MonkeyPatch, trouble: Exception, words: str
+) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise trouble
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", fail)
+    with pytest.raises(Transient, match=words):
+        await fetch("http://127.0.0.1:9/x", patience=Patience(1))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(429, "429. It allows fewer"), (503, "503. That is its own fault")]
+)
+async def test_what_lasts_is_told_with_what_to_do(status: int, words: str) -> None:
+    reply = Reply(status=status)
+    with serving(lambda _: reply) as server, pytest.raises(Transient, match=words):
+        await fetch(server.url, patience=Patience(1))
+
+
 async def test_22_what_is_packed_twice_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty kilobytes would become gigabytes at once."""
     bomb = gzip.compress(gzip.compress(bytes(8 << 20)))
     packed = Reply(bomb, headers={"Content-Encoding": "gzip, gzip"})
-    with serving(lambda _: packed) as server, pytest.raises(Invalid, match="only gzip is read"):
+    with (
+        serving(lambda _: packed) as server,
+        pytest.raises(Invalid, match="only gzip and deflate are read"),
+    ):
         await fetch(server.url)
 
 
-async def test_what_says_that_it_is_packed_and_is_not_is_asked_for_again(
+async def test_what_is_packed_and_damaged_is_asked_for_again(
     waits: list[float],
 ) -> None:
-    wrong = Reply(b"[1]", headers={"Content-Encoding": "gzip"})
+    wrong = Reply(b"\x1f\x8b[1]", headers={"Content-Encoding": "gzip"})
     with serving(in_turn(wrong, Reply(b"[2]"))) as server:
         assert (await fetch(server.url)).body == b"[2]"
 

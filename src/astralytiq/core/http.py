@@ -34,8 +34,11 @@ from astralytiq.core.addresses import (
     shown,
     spellings,
 )
-from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace, retry_after
+from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace
 from astralytiq.core.errors import Invalid
+from astralytiq.core.http_faults import Refused as Refused
+from astralytiq.core.http_faults import Stumbled as Stumbled
+from astralytiq.core.http_faults import refuse_status, remedy_of, words_of
 from astralytiq.core.jobs import Transient
 
 ATTEMPTS = 4
@@ -48,11 +51,11 @@ MOST_BYTES = 100 << 20
 MOST_REDIRECTS = 5
 TIMEOUT = httpx2.Timeout(30, connect=10)
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-PASSING = frozenset({408, 425, 429})  # and 5xx: the same request may succeed later
-PACKINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True}
+PACKINGS = {"": False, "identity": False, "gzip": True, "x-gzip": True, "deflate": True}
+GZIP = b"\x1f\x8b"
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 BECOME_GET = frozenset({301, 302, 303})
-BROKEN_OFF = (httpx2.RemoteProtocolError, httpx2.ReadError)
+
 
 Method = Literal["GET", "POST"]
 
@@ -114,23 +117,6 @@ class Watcher:
 
     def check(self) -> None:
         """Raises if the work is to stop."""
-
-
-class Stumbled(Exception):
-    """This attempt failed, the next may not; `wait` is what the server asked for, in seconds."""
-
-    def __init__(self, words: str, wait: float | None = None, status: int | None = None) -> None:
-        super().__init__(words)
-        self.wait = wait
-        self.answered = status
-
-
-class Refused(Invalid):
-    """The server says no, and would again."""
-
-    def __init__(self, words: str, answered: int) -> None:
-        super().__init__(words)
-        self.answered = answered
 
 
 class Sink(Protocol):
@@ -246,7 +232,7 @@ class Fetcher:
             replace(attempt, status=status, trouble=words, wait=0.0 if last else wait)
         )
         if last:
-            raise Transient(f"{shown(url)} {words}.") from None
+            raise Transient(f"{shown(url)} {words}.{remedy_of(status)}") from None
         return wait
 
     async def _turn(self, url: httpx2.URL, wait: float) -> None:
@@ -346,18 +332,6 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
-    status = response.status_code
-    if status in PASSING or status >= 500:
-        wait = retry_after(response.headers.get("retry-after"))
-        raise Stumbled(f"answered {status}", wait, status)
-    if not 200 <= status < 300:
-        remedies = {401: "check auth", 403: "check auth", 404: "check the url", 410: "it is gone"}
-        remedy = remedies.get(status, "check url, params and headers")
-        words = f"{shown(url)} answered {status} {response.reason_phrase}: {remedy}."
-        raise Refused(words, status)
-
-
 async def bounded(url: httpx2.URL, response: httpx2.Response) -> bytes:
     """The body, unpacked, while it stays below the limit.
 
@@ -366,24 +340,47 @@ async def bounded(url: httpx2.URL, response: httpx2.Response) -> bytes:
     """
     packing = response.headers.get("content-encoding", "").strip().lower()
     if packing not in PACKINGS:
-        raise Invalid(f"{shown(url)} packs its answers as {packing!r}: only gzip is read.")
+        raise Invalid(
+            f"{shown(url)} packs its answers as {packing!r}, though it was asked for gzip: only "
+            "gzip and deflate are read. Ask its makers to heed Accept-Encoding."
+        )
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         refuse_large(url, body)
-    if not body or not PACKINGS[packing]:
+    if not body or not PACKINGS[packing] or not is_packed(packing, body):
         return bytes(body)
-    whole = await asyncio.to_thread(unpacked, bytes(body))
+    whole = await asyncio.to_thread(unpacked, bytes(body), packing)
     refuse_large(url, whole)
     return whole
 
 
-def unpacked(body: bytes) -> bytes:
+def is_packed(packing: str, body: bytes | bytearray) -> bool:
+    """Servers behind others say gzip of what somebody has unpacked on the way."""
+    return packing == "deflate" or body.startswith(GZIP)
+
+
+def unpacked(body: bytes, packing: str = "gzip") -> bytes:
     """No more of it than shows that it is too large."""
     try:
+        if packing == "deflate":
+            return inflated(body)
         return gzip.GzipFile(fileobj=io.BytesIO(body)).read(MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error):
         raise Stumbled("answered something that cannot be unpacked") from None
+
+
+def inflated(body: bytes) -> bytes:
+    """With zlib's envelope, as it is meant, or without, as some servers send it."""
+    try:
+        made = zlib.decompressobj(zlib.MAX_WBITS)
+        found = made.decompress(body, MOST_BYTES + 1)
+    except zlib.error:
+        made = zlib.decompressobj(-zlib.MAX_WBITS)
+        found = made.decompress(body, MOST_BYTES + 1)
+    if not made.eof and len(found) <= MOST_BYTES:
+        raise EOFError
+    return found
 
 
 def refuse_large(url: httpx2.URL, body: bytes | bytearray) -> None:
@@ -399,13 +396,3 @@ def pause(attempt: int, trouble: Exception) -> float:
     if isinstance(trouble, Stumbled) and trouble.wait is not None:
         return max(trouble.wait, LEAST_WAIT)
     return random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2 ** (attempt - 1)))
-
-
-def words_of(trouble: Exception) -> str:
-    if isinstance(trouble, Stumbled):
-        return str(trouble)
-    if isinstance(trouble, (TimeoutError, httpx2.TimeoutException)):
-        return "did not answer in time"
-    if isinstance(trouble, BROKEN_OFF):
-        return f"broke off in the middle of its answer ({type(trouble).__name__})"
-    return f"could not be reached ({type(trouble).__name__})"

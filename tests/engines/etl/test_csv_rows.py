@@ -40,6 +40,34 @@ def test_ragged_rows_keep_their_place() -> None:
     assert long.payload == {"line": 4, "cells": ["4", "5", "6"]}
 
 
+PAGE = b"<!DOCTYPE html><title>Sign in</title><p>Sign in, please</p>"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (PAGE, "no CSV but a web page, or XML: check where it comes from"),
+        (b"\xef\xbb\xbf\r\n <html lang=en>\n<body>\n</html>", "no CSV but a web page"),
+        (PAGE.decode().encode("utf-16"), "no CSV but a web page"),
+        (b"<?xml version='1.0'?><rows/>", "no CSV but a web page, or XML"),
+        (b'[{"id": 1, "title": "a"}]', "no CSV but JSON: a source of kind api"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00!\x00", "no CSV but an Excel file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "no CSV but an old Excel file"),
+        (b"%PDF-1.7\n%\xe2\xe3", "no CSV but a PDF"),
+    ],
+)
+def test_what_is_no_table_is_named_in_place_of_a_column_of_tags(content: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        rows_of(content, encoding="auto")
+
+
+def test_what_only_looks_like_another_format_is_read() -> None:
+    assert rows_of("<TICKER>,<CLOSE>\nA,1\n").read(9) == [{"<TICKER>": "A", "<CLOSE>": "1"}]
+    assert rows_of('"<html>",b\n1,2\n').read(9) == [{"<html>": "1", "b": "2"}]
+    given = {"header": ["body", "id"], "delimiter": ";", "quote": "none"}
+    assert rows_of('{"a": 1};x\n', **given).read(9) == [{"body": '{"a": 1}', "id": "x"}]
+
+
 @pytest.mark.parametrize("at", range(7))
 def test_skipping_counts_as_reading_does(at: int) -> None:
     text = 'a;b\n1;2\n\nragged\n"open;y\n3;4\n"x\n\ny";6\n7;"z"z\n'

@@ -106,76 +106,68 @@ async def test_half_an_emoji_costs_neither_its_record_nor_the_page(
     assert mended["details"] == {"page": 1, "letters": 1}
 
 
-TITLE = "caf\u00e9 \u20ac"
-BODY = '[{"id": 1, "title": "' + TITLE + '"}]'
+PATH = {"records_path": "data"}
+PAGED = {"pagination": {"style": "page"}}
+FULL = [[{"id": 1}], [{"id": 2}], []]
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("wrong", "fields", "words"),
     [
-        (BODY.encode("utf-16"), "application/json"),
-        (BODY.encode("utf-32"), "application/json"),
-        (b"\xfe\xff" + BODY.encode("utf-16-be"), "application/json"),
-        (BODY.encode("utf-16-le"), "application/json; charset=utf-16"),
-        (BODY.encode("utf-16-be"), "application/json"),
-        (BODY.encode("utf-32-le"), "application/json"),
-        (BODY.encode("utf-32-be"), "application/json"),
-        (BODY.encode("cp1252"), "application/json; charset=windows-1252"),
-        (BODY.encode("iso8859-15"), 'text/plain; charset="ISO-8859-15"'),
-        # What is UTF-8 is that, whatever a server writes over all it has.
-        (BODY.encode(), "text/html; charset=iso-8859-1"),
-        (BODY.encode(), "application/json; charset=nonsense"),
+        # GraphQL and many others tell an error with status 200.
+        ({"data": None, "errors": [{"message": "x"}]}, PATH, "with an error (its fields: data, er"),
+        ({"error": "too many requests"}, {}, "with an error (its fields: error)"),
+        (Reply({"state": "running"}, status=202), {}, "status 202: it may not be ready yet"),
     ],
 )
-async def test_an_answer_is_read_in_the_encoding_that_it_has(
-    ingest: Ingest, scientist: httpx2.AsyncClient, body: bytes, kind: str
+@pytest.mark.parametrize("lasting", [False, True])
+async def test_an_error_told_as_a_page_is_no_end(
+    ingest: Ingest, wrong: Any, fields: dict[str, Any], words: str, lasting: bool
 ) -> None:
-    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
-        run = await ingest("items", kind="api", url=server.url, primary_key="id")
-    assert run["status"] == "success", run["error"]
-    assert [one["title"] for one in (await scientist.get("/data")).json()["data"]] == [TITLE]
+    """It would be a success with half the records, and a full refresh would delete the others."""
+    told = count()
+
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.params["page"])
+        if page == 2 and (next(told) == 0 or lasting):
+            return wrong if isinstance(wrong, Reply) else Reply(wrong)
+        return Reply({"data": FULL[page - 1], "errors": []} if fields else FULL[page - 1])
+
+    with serving(answer) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id", **PAGED, **fields)
+    if lasting:
+        assert (run["status"], counts(run)[0]) == ("failed", 1)
+        assert words in run["error"]
+    else:
+        assert (run["status"], counts(run)) == ("success", (2, 2, 0, 0)), run["error"]
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "words", "asked"),
-    [
-        (BODY.encode("cp1252"), "application/json", "names no other charset: ask its makers", 1),
-        (BODY.encode("cp1252"), "application/json; charset=us-ascii", "text that is not ascii", 1),
-        (BODY.encode("utf-16")[:-9], "application/json", "in utf-16, breaks off after", 3),
-        (BODY.encode("utf-32")[:-9], "application/json", "in utf-32, breaks off after", 3),
-    ],
-)
-async def test_an_answer_in_no_encoding_is_refused_by_its_name(
-    ingest: Ingest, body: bytes, kind: str, words: str, asked: int
+async def test_a_page_that_has_changed_its_shape_is_told(ingest: Ingest) -> None:
+    pages = [[{"id": 1}], {"rows": [{"id": 2}]}]
+    with serving(lambda asked: Reply(pages[int(asked.params["page"]) - 1])) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id", **PAGED)
+    assert "a page is not a list, as the first was (its fields: rows)" in run["error"]
+
+
+async def test_a_page_that_does_not_come_is_named(ingest: Ingest) -> None:
+    retry = {"attempts": 1}
+    with serving(
+        lambda asked: Reply([{"id": 1}]) if asked.params["page"] == "1" else Reply(status=500)
+    ) as server:
+        run = await ingest(
+            "items", kind="api", url=server.url, primary_key="id", retry=retry, **PAGED
+        )
+    assert run["error"].startswith(f"Page 2: {server.url}/ answered 500. That is its own fault")
+
+
+async def test_json_lines_in_another_encoding_are_read(
+    ingest: Ingest, scientist: httpx2.AsyncClient
 ) -> None:
-    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
+    body = '{"id": 1, "title": "caf\u00e9"}\n{"id": 2}'.encode("utf-16")
+    with serving(lambda _: Reply(body)) as server:
         run = await ingest("items", kind="api", url=server.url, primary_key="id")
-    assert (run["status"], len(server.asked)) == ("failed", asked)
-    assert words in run["error"]
-
-
-@pytest.mark.parametrize(
-    ("body", "kind", "found"),
-    [
-        (b'{"id": 1}\n{"id": 2}\n', "application/x-ndjson", 2),
-        (b'{"id": 1}\r\n\r\n{"id": 2}', "application/json", 2),
-        (b'{"id": 1}\n', "application/jsonl; charset=utf-8", 1),
-        (b'{"id": 1}\n{"id": 2, "title": "\\ud83d"}', "application/ndjson", 2),
-    ],
-)
-async def test_json_lines_are_read(ingest: Ingest, body: bytes, kind: str, found: int) -> None:
-    with serving(lambda _: Reply(body, headers={"Content-Type": kind})) as server:
-        run = await ingest("items", kind="api", url=server.url, primary_key="id")
-    assert (run["status"], counts(run)) == ("success", (found, found, 0, 0)), run["error"]
-
-
-async def test_json_lines_that_break_off_are_asked_for_again(ingest: Ingest) -> None:
-    body = b'{"id": 1}\n{"id": 2, "ti'
-    headers = {"Content-Type": "application/x-ndjson"}
-    with serving(lambda _: Reply(body, headers=headers)) as server:
-        run = await ingest("items", kind="api", url=server.url, primary_key="id")
-    assert (run["status"], len(server.asked)) == ("failed", 3)
-    assert "breaks off after 23 bytes" in run["error"]
+    assert (run["status"], counts(run)) == ("success", (2, 2, 0, 0))
+    assert (await scientist.get("/data")).json()["data"][0]["title"] == "caf\u00e9"
 
 
 async def test_a_byte_order_mark_and_no_content_are_read(ingest: Ingest) -> None:

@@ -9,6 +9,8 @@ from jmespath.exceptions import JMESPathError
 
 from astralytiq.engines.etl.values import kind_of
 
+LONGEST_FIELDS = 300
+
 # A tree of the mapped fields: None is a field taken whole, a branch one taken in part.
 Taken = dict[str, "Taken | None"]
 
@@ -38,13 +40,25 @@ def records_in(document: Any, records_path: str | None, *, first_page: bool = Tr
     if isinstance(found, list):
         return found
     if records_path is None:
-        fields = ", ".join(document) if isinstance(document, dict) else ""
-        raise ValueError(f"the answer is not a list: set records_path (its fields: {fields})")
+        raise ValueError(no_list(document, first_page=first_page))
     if found is None:
         if first_page:
             raise ValueError(nothing_at(records_path, document))
         return []
     return [found]
+
+
+def no_list(document: Any, *, first_page: bool) -> str:
+    if not isinstance(document, dict):
+        return f"the answer is {'nothing' if document is None else kind_of(document)}, not a list"
+    fields = ", ".join(document)[:LONGEST_FIELDS]
+    if first_page:
+        words = f"the answer is not a list: set records_path (its fields: {fields})"
+        return f"{words}, to '@' if it is one record"
+    return (
+        f"a page is not a list, as the first was (its fields: {fields}): it may have changed, or "
+        "tell an error"
+    )
 
 
 def nothing_at(records_path: str, document: Any) -> str:

@@ -28,10 +28,13 @@ class Asker:
 
     async def ask(self, page: Page) -> Fetched | None:
         """The page; None if there are no more."""
+        is_first = page == self.paging.first()
         try:
             return await self._fetch(page)
+        except Transient as trouble:
+            raise trouble if is_first else Transient(f"Page {self.calls.page}: {trouble}") from None
         except Refused as refusal:
-            if page == self.paging.first():
+            if is_first:
                 raise
             if not self.paging.ends_by(refusal.answered):
                 raise Invalid(self._worded(refusal.answered)) from None

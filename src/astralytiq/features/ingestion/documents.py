@@ -8,14 +8,18 @@ import msgspec
 
 from astralytiq.core.addresses import parsed, shown
 from astralytiq.core.errors import Invalid
-from astralytiq.core.http import Fetched
+from astralytiq.core.http import MOST_BYTES, Fetched
 from astralytiq.core.jobs import Transient
+from astralytiq.engines.etl import compressed
 from astralytiq.engines.etl.feeds import CHARSET
 from astralytiq.engines.etl.lines import AUTO
 
 from .checks import known_encoding
 
 DECODER = msgspec.json.Decoder()
+ACCEPTED = 202
+ERRORS = ("error", "errors", "fault", "exception", "errorMessage", "error_message")
+LONGEST_FIELDS = 300
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MORE_THAN_ONE = "trailing characters"  # behind the document, says the decoder
 LINES = frozenset(
@@ -92,11 +96,21 @@ def objects_in(body: bytes) -> list[Any]:
 
 def in_utf8(url: str, answer: Fetched) -> bytes:
     """JSON is UTF-8 (RFC 8259), whatever its charset says; what cannot be is read as it says."""
-    body = answer.body.removeprefix(codecs.BOM_UTF8)
+    body = plain(url, answer.body).removeprefix(codecs.BOM_UTF8)
     if encoding := next((name for sign, name in SIGNS if sign.match(body)), None):
         return recoded(url, body, encoding)
     charset = charset_of(answer)
     return body if charset is None or is_utf8(body) else recoded(url, body, charset)
+
+
+def plain(url: str, body: bytes) -> bytes:
+    """Of a file that its server sends as it lies there, packed, and does not say so."""
+    if not body.startswith((compressed.GZIP, compressed.ZSTD)):
+        return body
+    try:
+        return compressed.whole(body, MOST_BYTES)
+    except ValueError as fault:
+        raise Invalid(f"{shown(parsed(url))} answered a packed file: {fault}.") from None
 
 
 def charset_of(answer: Fetched) -> str | None:
@@ -142,6 +156,18 @@ def whole_letters(body: bytes) -> tuple[bytes, int]:
         return REPLACEMENT
 
     return ESCAPES.sub(letter, body), count
+
+
+def refuse_error(url: str, answer: Fetched, document: Any, page: int) -> None:
+    """Of an answer without records: many servers tell an error with status 200, and as an empty
+    page it would be the end. It may pass, as most of these do: too many requests, no time."""
+    words = f"{shown(parsed(url))} answered page {page} without records, but"
+    if answer.status == ACCEPTED:
+        raise Transient(f"{words} with status 202: it may not be ready yet.")
+    named = document if isinstance(document, dict) else {}
+    if any(named.get(name) for name in ERRORS):
+        fields = ", ".join(named)[:LONGEST_FIELDS]
+        raise Transient(f"{words} with an error (its fields: {fields}): ask it what it says.")
 
 
 def refusal(url: str, answer: Fetched, body: bytes, fault: Exception) -> Exception:

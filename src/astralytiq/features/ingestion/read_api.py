@@ -23,7 +23,7 @@ from .asking import Asker
 from .batches import Batch, Position
 from .calls import Calls
 from .checks import KEPT
-from .documents import document_of
+from .documents import document_of, refuse_error
 from .schemas import ApiSource, Auth, WebSource
 from .trail import Trail
 
@@ -53,7 +53,8 @@ async def api_batches(
                 calls.unchanged = True
                 return
             calls.learn(source.url, answer.headers if asks_if_changed else {})
-            found = await asyncio.to_thread(opened, source, answer, page == paging.first())
+            first = page == paging.first()
+            found = await asyncio.to_thread(opened, source, answer, first, calls.page)
             tell_mended(calls, found)
             refuse_repetition(source, found, before)
             following = next_page(source, paging, page, answer, found)
@@ -134,12 +135,20 @@ def refuse_unlisted(settings: Settings, auth: Auth | None) -> None:
             raise Invalid(f"SOURCE_SECRETS does not list {name!r}: have an admin add it.")
 
 
-def opened(source: ApiSource, answer: Fetched, first: bool) -> Opened:
+def opened(source: ApiSource, answer: Fetched, first: bool, number: int) -> Opened:
     digest = hashlib.sha256(answer.body).hexdigest()
     if answer.status == NO_CONTENT:
         return Opened(None, [], digest)
     document, mended = document_of(source.url, answer)
-    records = worded(source, lambda: records_in(document, source.records_path, first_page=first))
+    try:
+        records = worded(
+            source, lambda: records_in(document, source.records_path, first_page=first)
+        )
+    except Invalid:
+        refuse_error(source.url, answer, document, number)
+        raise
+    if not records:
+        refuse_error(source.url, answer, document, number)
     whole = [one if isinstance(one, dict) else no_object(one) for one in records]
     return Opened(document, whole, digest, mended, as_texts(source, whole))
 
