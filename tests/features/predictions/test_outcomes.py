@@ -70,6 +70,7 @@ async def test_the_same_outcome_again_is_answered_the_same_and_another_replaces_
     changed = await tell(scientist, made, outcome="setosa")
     (one,) = changed.json()["outcomes"]
     (before,) = one["before"]
+    assert before["told_at"].endswith("Z")
     assert (one["outcome"], before["outcome"]) == ("setosa", "virginica")
     assert before["observed_at"].startswith("2026-01-31T12:00:00")
     (counted,) = await quality(database)

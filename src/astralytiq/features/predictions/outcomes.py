@@ -1,4 +1,4 @@
-"""Rules for the truth that is told of predictions afterwards, and what it adds to the counts.
+"""Rules for the truth that is told of predictions afterwards.
 
 The same truth again changes nothing. Another one replaces it, moves the counts along, and stays on
 record: with the row what was told before, in the audit trail that it was changed.
@@ -6,7 +6,6 @@ record: with the row what was told before, in the audit trail that it was change
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
@@ -15,70 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from astralytiq.core import audit, bulk
 from astralytiq.core.db import utc_now
-from astralytiq.core.errors import Conflict, Fault, Invalid
+from astralytiq.core.errors import Fault
 from astralytiq.core.security import Actor
 from astralytiq.features.registry import service as registry
-from astralytiq.features.registry.models import ModelVersion
 
-from . import counting, service, tallies
+from . import service, tallies
 from .inputs import refuse
-from .models import Outcome, Prediction, QualityHour, ShadowResult, ShadowTally
+from .models import Outcome, Prediction
+from .outcome_checks import all_faults, asked_of, versions_of
+from .outcome_counts import count
 from .schemas import PredictionRead
 from .schemas_outcomes import OutcomeRead, OutcomesRead, OutcomesStored, OutcomesTold, OutcomeTold
-from .tallies import Tally
+from .truths import PART_IDS, Asked, Change, Loc, Place, Told
 
 TABLE = cast(Table, Outcome.__table__)
-REGRESSION, CLUSTERING = "regression", "clustering"
 MOST_BEFORE = 10
-MOST_LABELS = 1_000_000  # of all rows of the predictions named at once
 PART_LABELS = 50_000
-PART_IDS = 500
-
-Loc = tuple[str | int, ...]
-Place = tuple[str, int]  # a prediction, and its row
-Gathered = defaultdict[counting.Key, list[Tally]]
-
-
-@dataclass(frozen=True)
-class Told:
-    """The truth of one row, and where it stands in the body."""
-
-    prediction_id: str
-    row: int
-    outcome: Any
-    observed_at: datetime | None
-    loc: Loc
-
-    @property
-    def place(self) -> Place:
-        return self.prediction_id, self.row
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A prediction that truths are told of."""
-
-    id: str
-    model_version_id: int
-    model: str
-    rows: int
-    actor_id: int | None
-    created_at: datetime
-
-    @property
-    def hour(self) -> datetime:
-        return self.created_at.replace(minute=0, second=0, microsecond=0)
-
-
-@dataclass(frozen=True)
-class Change:
-    """A row whose truth is new, or another than before."""
-
-    asked: Asked
-    told: Told
-    predicted: Any
-    before: Outcome | None
-
 
 # One prediction ---------------------------------------------------------------------------------
 
@@ -162,85 +113,6 @@ async def store(
         replaced=replaced,
         unchanged=len(told) - len(changes),
     )
-
-
-# Checking ---------------------------------------------------------------------------------------
-
-
-async def asked_of(
-    session: AsyncSession, actor: Actor, model: str, told: Sequence[Told]
-) -> dict[str, Asked]:
-    """The predictions that are there and `actor`'s own; locked, so that two tellers take turns."""
-    ids = sorted({one.prediction_id for one in told if one.prediction_id.isprintable()})
-    columns = (Prediction.id, Prediction.model_version_id, Prediction.model, Prediction.rows,
-               Prediction.actor_id, Prediction.created_at)  # fmt: skip
-    found: dict[str, Asked] = {}
-    for part in parted(ids):
-        query = select(*columns).where(Prediction.id.in_(part)).order_by(Prediction.id)
-        for row in await session.execute(query.with_for_update()):
-            one = Asked(*row)
-            if one.model == model and service.may_see(actor, one.actor_id):
-                found[one.id] = one
-    if (labels := sum(one.rows for one in found.values())) > MOST_LABELS:
-        raise Invalid(
-            f"These predictions have {labels} rows, more than {MOST_LABELS} at a time: send the "
-            "outcomes in parts."
-        )
-    return found
-
-
-def parted(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + PART_IDS] for start in range(0, len(ids), PART_IDS))
-
-
-async def versions_of(session: AsyncSession, ids: set[int]) -> dict[int, ModelVersion]:
-    query = select(ModelVersion).where(ModelVersion.id.in_(ids))
-    return {version.id: version for version in await session.scalars(query)}
-
-
-def all_faults(
-    model: str, told: Sequence[Told], asked: dict[str, Asked], versions: dict[int, ModelVersion]
-) -> Iterator[Fault]:
-    seen: set[Place] = set()
-    labels = {version_id: allowed(version) for version_id, version in versions.items()}
-    for one in told:
-        if one.prediction_id not in asked:
-            words = f"there is no prediction {one.prediction_id!r} of {model!r} by you"
-            yield Fault((*one.loc, "prediction_id"), words, "unknown_prediction")
-            continue
-        version_id = asked[one.prediction_id].model_version_id
-        if words := fault_of(one, asked[one.prediction_id], versions[version_id].task,
-                             labels[version_id]):  # fmt: skip
-            yield Fault(one.loc, words, "wrong_outcome")
-        elif one.place in seen:
-            yield Fault(one.loc, "this row is named twice", "duplicate")
-        seen.add(one.place)
-
-
-def allowed(version: ModelVersion) -> set[str]:
-    if version.task == CLUSTERING:
-        raise Conflict(
-            f"Clusters have no truth: {version.algorithm} was trained without a target, so there "
-            "is nothing to compare an outcome with."
-        )
-    return {tallies.key(label) for label in version.classes or []}
-
-
-def fault_of(told: Told, asked: Asked, task: str, labels: set[str]) -> str:
-    if told.row >= asked.rows:
-        return (
-            f"row {told.row} is none of the {asked.rows} rows of this prediction (0 is the first)"
-        )
-    if task == REGRESSION:
-        return "" if is_number(told.outcome) else f"{told.outcome!r} is no finite number"
-    if tallies.key(told.outcome) in labels:
-        return ""
-    some = ", ".join(sorted(label[1:-1] for label in labels)[:20])
-    return f"{told.outcome!r} is none of the version's classes: {some}"[:1000]
-
-
-def is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and tallies.is_usable(value)
 
 
 # Storing ----------------------------------------------------------------------------------------
@@ -329,58 +201,5 @@ def row_of(change: Change, actor: Actor, now: datetime) -> dict[str, Any]:
 
 def earlier(outcome: Outcome) -> dict[str, Any]:
     times = {"observed_at": outcome.observed_at, "told_at": outcome.told_at}
-    return {"outcome": outcome.outcome, **{name: at.isoformat() for name, at in times.items()}}
-
-
-# Counting ---------------------------------------------------------------------------------------
-
-
-async def count(
-    session: AsyncSession, versions: dict[int, ModelVersion], changes: Sequence[Change]
-) -> None:
-    """In the transaction of the change: the counts are exact at any moment."""
-    hours: Gathered = defaultdict(list)
-    for change in changes:
-        version_id = change.asked.model_version_id
-        numbers = versions[version_id].task == REGRESSION
-        hours[version_id, change.asked.hour].append(moved(change, change.predicted, numbers))
-    await counting.add(session, QualityHour, summed(hours))
-    await counting.add(session, ShadowTally, summed(await beside(session, versions, changes)))
-
-
-def summed(gathered: Gathered) -> dict[counting.Key, Tally]:
-    return {key: tallies.total(found) for key, found in gathered.items()}
-
-
-def moved(change: Change, predicted: Any, numbers: bool) -> Tally:
-    """What the change adds: the new truth, and the earlier one taken back."""
-    fresh = tallies.judged(change.told.outcome, predicted, numbers=numbers)
-    if change.before is None:
-        return fresh
-    past = tallies.judged(change.before.outcome, predicted, numbers=numbers, times=-1)
-    return tallies.added(fresh, past)
-
-
-async def beside(
-    session: AsyncSession, versions: dict[int, ModelVersion], changes: Sequence[Change]
-) -> Gathered:
-    """The same of champion and challenger, where one scored these predictions."""
-    by_prediction: defaultdict[str, list[Change]] = defaultdict(list)
-    for change in changes:
-        by_prediction[change.asked.id].append(change)
-    found: Gathered = defaultdict(list)
-    for part in parted(list(by_prediction)):
-        query = select(ShadowResult).where(ShadowResult.prediction_id.in_(part))
-        for result in await session.scalars(query):
-            for change in by_prediction[result.prediction_id]:
-                version_id = change.asked.model_version_id
-                numbers = versions[version_id].task == REGRESSION
-                found[result.shadow_id, version_id].append(both(change, result, numbers))
-    return found
-
-
-def both(change: Change, result: ShadowResult, numbers: bool) -> Tally:
-    return {
-        "champion": moved(change, change.predicted, numbers),
-        "challenger": moved(change, result.predictions[change.told.row], numbers),
-    }
+    shown = {name: at.isoformat().replace("+00:00", "Z") for name, at in times.items()}
+    return {"outcome": outcome.outcome, **shown}
