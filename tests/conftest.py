@@ -7,6 +7,7 @@ from pathlib import Path
 
 import coverage
 import httpx2
+import hypothesis
 import pytest
 from fastapi import FastAPI
 from pwdlib import PasswordHash
@@ -32,6 +33,15 @@ from tests.s3 import S3Server, s3_server
 
 wiring.load_tables()
 wiring.load_jobs()
+
+# How long an example takes says something of the machine, and nothing of the code.
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.load_profile("house")
 
 
 def pytest_collection_finish() -> None:
