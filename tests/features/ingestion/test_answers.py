@@ -149,6 +149,21 @@ async def test_a_page_that_has_changed_its_shape_is_told(ingest: Ingest) -> None
     assert "a page is not a list, as the first was (its fields: rows)" in run["error"]
 
 
+async def test_records_with_one_key_in_a_page_are_told(
+    ingest: Ingest, scientist: httpx2.AsyncClient
+) -> None:
+    page = [{"id": 1, "title": "a"}, {"id": "1", "title": "b"}, {"id": 2}]
+    with serving(lambda _: Reply(page)) as server:
+        run = await ingest("items", kind="api", url=server.url, primary_key="id")
+    assert (run["status"], counts(run)) == ("success", (3, 2, 0, 0))
+    events = await scientist.get(
+        f"/api/v1/etl/runs/{run['run_id']}/events", headers={"Accept": "application/json"}
+    )
+    (told,) = [one for one in events.json() if one["kind"] == "repeated"]
+    assert told["message"].startswith("1 of 3 records had the primary key of a later one")
+    assert told["details"] == {"repeated": 1}
+
+
 async def test_a_page_that_does_not_come_is_named(ingest: Ingest) -> None:
     retry = {"attempts": 1}
     with serving(

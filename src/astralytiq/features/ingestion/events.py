@@ -18,7 +18,7 @@ from astralytiq.core.db import Database, after_commit
 from astralytiq.core.schemas import Answer
 
 from .calls import Calls
-from .models import Run, RunEvent, RunStatus
+from .models import Run, RunEvent, RunKind, RunStatus
 
 COUNTS = ("processed", "inserted", "updated", "unchanged", "deleted", "failed")
 
@@ -44,6 +44,14 @@ def record_end(session: AsyncSession, run: Run) -> None:
             session, run.run_id, "rejects", words, rejected=failed, ratio=round(failed / read, 6)
         )
     counts = {name: getattr(run, f"records_{name}") or 0 for name in COUNTS}
+    became = sum(counts[name] for name in ("inserted", "updated", "unchanged", "failed"))
+    # Of a replay what is left over may also have been erased.
+    if run.kind is not RunKind.replay and (repeated := read - became) > 0:
+        words = (
+            f"{repeated:,} of {read:,} records had the primary key of a later one in the same "
+            "batch, which was kept: if they are different things, add a field to primary_key."
+        )
+        record(session, run.run_id, "repeated", words, repeated=repeated)
     words = f"Ended: {run.status}" + (f": {run.error}" if run.error else f", {read:,} records.")
     record(session, run.run_id, "ended", words, status=run.status, **counts)
 
