@@ -335,6 +335,17 @@ async def test_why_a_server_cannot_be_reached_is_told(
         await fetch("http://127.0.0.1:9/x", patience=Patience(1))
 
 
+async def test_a_server_that_has_moved_and_asks_for_the_sign_in_is_named() -> None:
+    asks = Reply(status=401)
+    with serving(lambda _: asks) as new:
+        moved = Reply(status=301, headers={"Location": f"{new.url}/v2"})
+        with serving(lambda _: moved) as old, pytest.raises(Invalid) as told:
+            await fetch(f"{old.url}/v1", request=Request(headers={"Authorization": "Bearer x"}))
+    assert f"{old.url}/v1 redirects to another server" in str(told.value)
+    assert f"answered 401: if it has moved there, make {new.url}/v2 the url." in str(told.value)
+    assert "authorization" not in new.asked[0].headers
+
+
 @pytest.mark.parametrize(
     ("status", "words"), [(429, "429. It allows fewer"), (503, "503. That is its own fault")]
 )

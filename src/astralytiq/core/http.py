@@ -38,7 +38,7 @@ from astralytiq.core.budgets import LEAST_WAIT, SHARED, Budgets, Pace
 from astralytiq.core.errors import Invalid
 from astralytiq.core.http_faults import Refused as Refused
 from astralytiq.core.http_faults import Stumbled as Stumbled
-from astralytiq.core.http_faults import refuse_status, remedy_of, words_of
+from astralytiq.core.http_faults import after_redirects, refuse_status, remedy_of, words_of
 from astralytiq.core.jobs import Transient
 
 ATTEMPTS = 4
@@ -214,7 +214,7 @@ class Fetcher:
                 found = await self._follow(url, request, number, into)
         except Refused as refusal:
             self._watcher.attempted(replace(attempt, status=refusal.answered, trouble="refused"))
-            raise
+            raise after_redirects(url, refusal) from None
         except (Stumbled, httpx2.TransportError, TimeoutError) as trouble:
             return self._again(url, attempt, trouble, left)
         self._watcher.attempted(replace(attempt, status=found.status))

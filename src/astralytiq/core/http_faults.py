@@ -4,7 +4,7 @@ import ssl
 
 import httpx2
 
-from astralytiq.core.addresses import shown
+from astralytiq.core.addresses import origin, shown
 from astralytiq.core.budgets import retry_after
 from astralytiq.core.errors import Invalid
 
@@ -24,9 +24,10 @@ class Stumbled(Exception):
 class Refused(Invalid):
     """The server says no, and would again."""
 
-    def __init__(self, words: str, answered: int) -> None:
+    def __init__(self, words: str, answered: int, url: httpx2.URL) -> None:
         super().__init__(words)
         self.answered = answered
+        self.url = url
 
 
 def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
@@ -38,7 +39,18 @@ def refuse_status(url: httpx2.URL, response: httpx2.Response) -> None:
         remedies = {401: "check auth", 403: "check auth", 404: "check the url", 410: "it is gone"}
         remedy = remedies.get(status, "check url, params and headers")
         words = f"{shown(url)} answered {status} {response.reason_phrase}: {remedy}."
-        raise Refused(words, status)
+        raise Refused(words, status, url)
+
+
+def after_redirects(asked: httpx2.URL, refusal: Refused) -> Refused:
+    """Another server was not shown the sign-in, and asks for one."""
+    if refusal.answered not in (401, 403) or origin(asked) == origin(refusal.url):
+        return refusal
+    words = (
+        f"{shown(asked)} redirects to another server, where the sign-in is not sent, and which "
+        f"answered {refusal.answered}: if it has moved there, make {shown(refusal.url)} the url."
+    )
+    return Refused(words, refusal.answered, refusal.url)
 
 
 def words_of(trouble: Exception) -> str:
