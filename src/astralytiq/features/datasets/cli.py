@@ -37,6 +37,7 @@ def list_datasets(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@examples("astralytiq dataset show 7")
 def show_dataset(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
     """Show one data set."""
     with connected(context) as client:
@@ -44,6 +45,7 @@ def show_dataset(context: typer.Context, dataset_id: int, as_json: AsJson = Fals
 
 
 @app.command("versions")
+@examples("astralytiq dataset versions 7")
 def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = False) -> None:
     """List the versions of a data set, and where each came from."""
     columns = ("reference", "rows", "columns", "size_bytes", "content_hash", "origin")
@@ -154,6 +156,7 @@ def upload_dataset(
 
 
 @app.command("preview")
+@examples("astralytiq dataset preview 7 --limit 3")
 def preview_dataset(
     context: typer.Context, dataset_id: int, limit: int = 10, as_json: AsJson = False
 ) -> None:

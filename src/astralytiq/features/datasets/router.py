@@ -21,7 +21,7 @@ from astralytiq.core.web import (
     room,
 )
 
-from . import downloading, measuring, service, uploads
+from . import downloading, measured, measuring, service, uploads
 from .downloading import MEDIA_TYPES, PARQUET
 from .models import Dataset, DatasetVersion
 from .schemas import (
@@ -199,14 +199,14 @@ async def read_schema(
 async def read_profile(
     session: Session, actor: Reader, dataset_id: Id, version: Number = None
 ) -> ProfileRead:
-    return await measuring.profile(session, await service.get_version(session, dataset_id, version))
+    return await measured.profile(session, await service.get_version(session, dataset_id, version))
 
 
 @router.get("/{dataset_id}/quality")
 async def read_quality(
     session: Session, actor: Reader, dataset_id: Id, version: Number = None
 ) -> QualityRead:
-    return await measuring.quality(session, await service.get_version(session, dataset_id, version))
+    return await measured.quality(session, await service.get_version(session, dataset_id, version))
 
 
 @router.get("/{dataset_id}/compare/{other}")
@@ -220,7 +220,7 @@ async def compare_versions(
     after = await service.get_version(session, dataset_id, version)
     reference = other if "@" in other else f"{dataset_id}@{other}"
     before = await service.resolve(session, reference, ("path", "other"))
-    return await measuring.compare(session, before, after)
+    return await measured.compare(session, before, after)
 
 
 @router.get("/{dataset_id}/rules")
