@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from astralytiq.cli import app
 from astralytiq.client import Client
 from tests.journeys.servers import free_port, served
 
@@ -56,6 +58,17 @@ def test_every_group_explains_itself(group: str) -> None:
     done = run(group, "--help")
     assert done.returncode == 0
     assert "Commands" in done.stdout
+
+
+def without_examples(group: typer.Typer) -> list[str]:
+    own = [one.callback for one in group.registered_commands if one.callback]
+    missing = [one.__qualname__ for one in own if "Examples:" not in (one.__doc__ or "")]
+    inner = [one.typer_instance for one in group.registered_groups if one.typer_instance]
+    return missing + [name for one in inner for name in without_examples(one)]
+
+
+def test_every_command_has_an_example() -> None:
+    assert without_examples(app) == []
 
 
 def test_commands_work_on_a_local_home_without_a_server(tmp_path: Path) -> None:

@@ -142,12 +142,14 @@ def demo(
 
 
 @app.command()
+@examples("astralytiq api --port 9000")
 def api(host: Host = None, port: Port = None, home: Home = None) -> None:
     """Start the API alone (workers and scheduler run elsewhere)."""
     serve(settings_for(home, host, port), api=True)
 
 
 @app.command()
+@examples("astralytiq worker --home /srv/astralytiq")
 def worker(home: Home = None) -> None:
     """Run jobs until told to stop."""
     settings_for(home)
@@ -157,6 +159,7 @@ def worker(home: Home = None) -> None:
 
 
 @app.command()
+@examples("astralytiq scheduler --home /srv/astralytiq")
 def scheduler(home: Home = None) -> None:
     """Queue what is due and take back dead leases, until told to stop."""
     import asyncio
@@ -229,6 +232,7 @@ def doctor(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@examples("astralytiq openapi > openapi.json")
 def openapi(home: Home = None) -> None:
     """Print the OpenAPI document."""
     import json

@@ -203,6 +203,7 @@ def erase_own(context: typer.Context, yes: Annotated[bool, typer.Option("--yes")
 
 
 @key.command("list")
+@examples("astralytiq key list")
 def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
     """List your API keys."""
     with connected(context) as client:
@@ -227,6 +228,7 @@ def add_key(
 
 
 @key.command("remove")
+@examples("astralytiq key remove 7")
 def remove_key(context: typer.Context, key_id: int) -> None:
     """Revoke an API key at once."""
     with connected(context) as client:

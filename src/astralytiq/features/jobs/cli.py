@@ -19,6 +19,7 @@ def list_jobs(context: typer.Context, status: str = "", as_json: AsJson = False)
 
 
 @app.command("show")
+@examples("astralytiq job show 01a1fcaf-93b3-7f01-8887-6efe478eea10")
 def show_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
     """Show one job with its history."""
     with connected(context) as client:
@@ -26,6 +27,7 @@ def show_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> No
 
 
 @app.command("follow")
+@examples("astralytiq job follow 01a1fcaf-93b3-7f01-8887-6efe478eea10")
 def follow_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
     """Wait for a job to end; exit code 1 if it failed."""
     with connected(context) as client:
@@ -33,6 +35,7 @@ def follow_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> 
 
 
 @app.command("cancel")
+@examples("astralytiq job cancel 01a1fcaf-93b3-7f01-8887-6efe478eea10")
 def cancel_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
     """Ask a job to stop at its next step."""
     with connected(context) as client:
@@ -40,6 +43,7 @@ def cancel_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> 
 
 
 @app.command("retry")
+@examples("astralytiq job retry 01a1fcaf-93b3-7f01-8887-6efe478eea10")
 def retry_job(context: typer.Context, job_id: str, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled job again; it goes on from its last checkpoint."""
     with connected(context) as client:

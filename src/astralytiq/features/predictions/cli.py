@@ -92,6 +92,7 @@ def predict_batch(
 
 
 @app.command("trace")
+@examples("astralytiq predict trace 01a1f8a6-bdd9-75f1-add1-f955d2c53c90")
 def trace(context: typer.Context, prediction_id: str, as_json: AsJson = False) -> None:
     """Walk a prediction back: model version, training, data set version, source and runs."""
     with connected(context) as client:

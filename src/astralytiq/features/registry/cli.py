@@ -38,6 +38,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
+@examples("astralytiq model show flowers")
 def show_model(context: typer.Context, name: str, as_json: AsJson = False) -> None:
     """Show one model."""
     with connected(context) as client:
@@ -56,6 +57,7 @@ def describe_model(
 
 
 @app.command("versions")
+@examples("astralytiq model versions flowers")
 def list_versions(context: typer.Context, name: str, as_json: AsJson = False) -> None:
     """List the versions of a model."""
     with connected(context) as client:

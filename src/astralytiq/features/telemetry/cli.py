@@ -55,6 +55,7 @@ def show_statistics(
 
 
 @app.command("summary")
+@examples("astralytiq telemetry summary")
 def show_summary(context: typer.Context, as_json: AsJson = False) -> None:
     """Show the last hour and the 24 before, of all devices."""
     with connected(context) as client:
@@ -174,6 +175,7 @@ def simulate(
 
 
 @app.command("devices")
+@examples("astralytiq telemetry devices")
 def list_devices(context: typer.Context, as_json: AsJson = False) -> None:
     """List the devices, those seen last first."""
     with connected(context) as client:
