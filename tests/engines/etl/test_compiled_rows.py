@@ -152,6 +152,27 @@ def test_drawn_payloads(
         same(way, payloads, patch)
 
 
+def near(number: float, digit: int) -> str:
+    """A number with another last digit, which may be no float's shortest spelling."""
+    text = repr(number)
+    return text if "e" in text else text[:-1] + str(digit)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.floats(-1e9, 1e9) | st.floats(0, 1), min_size=1, max_size=50),
+    st.integers(0, 9),
+    st.integers(10**14, 10**18),
+    st.integers(1, 18),
+)
+def test_floats_of_many_digits(numbers: list[float], digit: int, digits: int, places: int) -> None:
+    cells = [repr(one) for one in numbers] + [near(one, digit) for one in numbers]
+    cells.append(f"{digits // 10**places}.{digits % 10**places:0{places}}")
+    with pytest.MonkeyPatch.context() as patch:
+        same(way_of(), [{"id": str(at), "x": one} for at, one in enumerate(cells)], patch)
+        same(way_of(cells=False), [{"id": at, "x": one} for at, one in enumerate(numbers)], patch)
+
+
 @pytest.mark.parametrize("for_sqlite", [True, False])
 @pytest.mark.parametrize("cells", [True, False])
 def test_all_hard_values(monkeypatch: pytest.MonkeyPatch, cells: bool, for_sqlite: bool) -> None:

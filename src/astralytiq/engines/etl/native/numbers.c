@@ -15,6 +15,10 @@ enum {
 /* What is longer is no number that anybody wrote by hand or by program. */
 enum { LONGEST_WRITTEN = 1000 };
 
+/* For counting with parts of a decimal: 5^27 has 63 bits. */
+enum { FLOAT_BITS = 53, MOST_FIVES = 27 };
+typedef unsigned __int128 wide;
+
 /* Within these powers of ten float64 has all its bits. */
 enum { LEAST_POINT = -290, MOST_POINT = 290 };
 
@@ -78,11 +82,20 @@ static bool scan(const char *at, int64_t size, struct decimal *decimal) {
     return at == end;
 }
 
+static char *write_power(int power, char *to) {
+    *to++ = 'e';
+    if (power < 0) *to++ = '-', power = -power;
+    if (power >= 100) *to++ = (char)('0' + power / 100);
+    if (power >= 10) *to++ = (char)('0' + power / 10 % 10);
+    *to++ = (char)('0' + power % 10);
+    return to;
+}
+
 static double float_of(const struct decimal *decimal) {
     char text[MOST_DIGITS + 16];
     /* Without a point, which is a comma in some countries. */
-    snprintf(text, sizeof text, "%.*se%d", decimal->n_digits, decimal->digits,
-             decimal->point - decimal->n_digits);
+    memcpy(text, decimal->digits, (size_t)decimal->n_digits);
+    *write_power(decimal->point - decimal->n_digits, text + decimal->n_digits) = '\0';
     return strtod(text, NULL);
 }
 
@@ -113,12 +126,37 @@ static bool is_between(double number, int n_digits) {
     return true;
 }
 
+static wide distance(wide one, wide other) { return one > other ? one - other : other - one; }
+
+/* Whether a decimal of 16 or 17 digits is sure to be the shortest that comes back to its float64,
+   and the nearest of those. All is counted in halves of its last digit, exactly: the float is
+   `scaled` * 2^power. */
+static bool is_shortest(const struct decimal *decimal, double number) {
+    const int n_below = decimal->n_digits - decimal->point;
+    if (n_below < 1 || n_below > MOST_FIVES) return false;
+    int power;
+    const uint64_t bits = (uint64_t)ldexp(frexp(number, &power), FLOAT_BITS);
+    power += n_below + 1 - FLOAT_BITS;
+    if (power > 0) return false;
+    uint64_t fives = 1, digits = 0;
+    for (int i = 0; i < n_below; i++) fives *= 5;
+    for (int i = 0; i < decimal->n_digits; i++)
+        digits = 10 * digits + (uint64_t)(decimal->digits[i] - '0');
+    const wide scaled = (wide)bits * fives;
+    if (distance((wide)(2 * digits) << -power, scaled) >= (wide)1 << -power) return false;
+    /* Those with a digit less, below and above it, must come back to another float. */
+    const uint64_t below = 20 * (digits / 10);
+    return distance((wide)below << (1 - power), 2 * scaled) > fives &&
+           distance((wide)(below + 20) << (1 - power), 2 * scaled) > fives;
+}
+
 /* The shortest that comes back to the float64 of `decimal`; false where that is not sure. */
 static bool shorten(struct decimal *decimal) {
     const double number = float_of(decimal);
     int exponent;
     /* Below a power of two floats are closer than above it: the nearest may not be the one. */
     if (frexp(number, &exponent) == 0.5) return false;
+    if (is_shortest(decimal, number)) return true;
     for (int n_digits = SURE_DIGITS; n_digits <= MOST_DIGITS; n_digits++) {
         const struct decimal found = nearest(number, n_digits);
         if (float_of(&found) != number) continue;
@@ -129,15 +167,6 @@ static bool shorten(struct decimal *decimal) {
         return true;
     }
     return false;
-}
-
-static char *write_power(int power, char *to) {
-    *to++ = 'e';
-    if (power < 0) *to++ = '-', power = -power;
-    if (power >= 100) *to++ = (char)('0' + power / 100);
-    if (power >= 10) *to++ = (char)('0' + power / 10 % 10);
-    *to++ = (char)('0' + power % 10);
-    return to;
 }
 
 static char *copied(char *to, const char *at, int size) {
