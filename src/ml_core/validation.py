@@ -29,6 +29,17 @@ def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
         raise ValueError("Complex data not supported")
     if not (keep_float32 and matrix.dtype == np.float32):
         matrix = matrix.astype(np.float64, copy=False)
+    if not matrix.flags.aligned:
+        # A view into packed records, say: the kernels read whole numbers at their places.
+        matrix = matrix.copy()
+    _check_shape(matrix)
+    check_finite(matrix, "X")
+    return matrix
+
+
+def _check_shape(matrix: NDArray[Any]) -> None:
+    if matrix.ndim > 2:
+        raise ValueError(f"Found array with dim {matrix.ndim}, while dim <= 2 is required.")
     if matrix.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {matrix.ndim}D array instead. Reshape your data either using "
@@ -41,8 +52,6 @@ def check_X(X: ArrayLike, *, keep_float32: bool = False) -> NDArray[Any]:
                 f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is "
                 "required."
             )
-    check_finite(matrix, "X")
-    return matrix
 
 
 def check_finite(values: NDArray[Any], name: str) -> None:

@@ -18,6 +18,7 @@ from ml_core import (
 from ml_core import decision_tree as decision_tree_module
 from ml_core import kmeans_estimator as kmeans_module
 from ml_core import random_forest as random_forest_module
+from ml_core.validation import check_X
 from tests.ml_core.data import clouds
 
 Model = DecisionTreeClassifier | RandomForestClassifier
@@ -155,6 +156,7 @@ def test_another_number_of_features_is_refused() -> None:
         ([[1.0], [np.inf]], "Input X contains infinity or a value too large"),
         ([[1.0], [-np.inf]], "Input X contains infinity or a value too large"),
         ([1.0, 2.0], "Expected 2D array, got 1D array instead"),
+        ([[[1.0]], [[2.0]]], "Found array with dim 3, while dim <= 2 is required"),
         (np.empty((0, 3)), "Found array with 0 sample"),
         (np.empty((2, 0)), "Found array with 0 feature"),
         ([[1.0 + 2.0j], [1.0]], "Complex data not supported"),
@@ -165,6 +167,18 @@ def test_another_number_of_features_is_refused() -> None:
 def test_rows_that_are_no_numbers_are_refused(model: Model, x: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         model.fit(x, [0, 1])
+
+
+def test_rows_out_of_packed_records_are_moved_to_their_places(model: Model) -> None:
+    x, y = clouds(60, 3)
+    records = np.zeros(60, dtype=[("mark", "u1"), ("values", "f8", (3,))])
+    records["values"] = x
+    assert not records["values"].flags.aligned
+    checked = check_X(records["values"])
+    assert checked.flags.aligned
+    assert np.array_equal(checked, x)
+    packed = model.fit(records["values"], y).predict_proba(records["values"])
+    assert np.array_equal(packed, model.fit(x, y).predict_proba(x))
 
 
 def test_nan_is_refused_when_predicting_too(model: Model) -> None:
