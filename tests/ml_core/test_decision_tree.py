@@ -40,7 +40,8 @@ def test_min_samples_leaf_and_split_limit_the_nodes() -> None:
 def test_limits_beyond_any_number_of_rows_leave_the_root(limit: str) -> None:
     x, y = clouds(50, 3)
     for rows in (2**31, 2**32, 2**62, 2**63, 10**30):
-        assert DecisionTreeClassifier(**{limit: rows}).fit(x, y).tree_.n_nodes == 1
+        params: dict[str, Any] = {limit: rows}
+        assert DecisionTreeClassifier(**params).fit(x, y).tree_.n_nodes == 1
     assert DecisionTreeClassifier(max_depth=10**30).fit(x, y).score(x, y) == 1.0
 
 
