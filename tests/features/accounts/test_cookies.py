@@ -86,7 +86,7 @@ async def test_13_the_token_of_another_session_is_worth_nothing(
         assert refused.status_code == 403
 
 
-@pytest.mark.parametrize("prefix", ["", "Bearer "])
+@pytest.mark.parametrize("prefix", ["", "Bearer ", "Bearer%20"])
 @pytest.mark.parametrize("name", ["auth_token", "access_token"])
 async def test_12_older_cookie_names_and_forms_still_count(
     app: FastAPI, browser: httpx2.AsyncClient, name: str, prefix: str

@@ -1,6 +1,7 @@
 """Finds out who is calling: a bearer token, an API key, a cookie, or nobody."""
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.requests import HTTPConnection
@@ -47,7 +48,8 @@ def header_credential(request: HTTPConnection) -> str | None:
 def cookie_of(request: HTTPConnection, names: tuple[str, ...]) -> str | None:
     for name in names:
         if value := request.cookies.get(name):
-            return value.strip('"').removeprefix("Bearer ").strip()
+            # Quoted by servers, percent-encoded by scripts: a cookie holds no bare space.
+            return unquote(value.strip('"')).removeprefix("Bearer ").strip()
     return None
 
 
