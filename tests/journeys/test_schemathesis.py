@@ -41,6 +41,7 @@ EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "2"))
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "cache": {"enabled": False},
+    "request-timeout": 120,  # Ten seconds, if nothing is said: too few for a busy machine.
     "generation": {
         "max-examples": EXAMPLES,
         "deterministic": True,
@@ -122,7 +123,7 @@ def schema(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, mlflow: Tracker
 ) -> Iterator[BaseSchema]:
     """The application runs in a thread of schemathesis, from its first request on."""
-    mlflow.client()  # Its first import takes seconds, and no answer may take ten.
+    mlflow.client()  # Its first import takes seconds.
     # The events of a run or a job that nobody works on would be streamed for minutes.
     monkeypatch.setattr("astralytiq.core.sse.BEAT_SECONDS", 0.01)
     monkeypatch.setattr("astralytiq.core.sse.STREAM_SECONDS", 0.02)
