@@ -50,7 +50,8 @@ class DecisionTreeClassifier(TreeClassifier):
         values are not changed by it. None looks between all values.
     class_weight : dict, "balanced" or None
         By what the weight of a row is multiplied, by its label; labels that a dict does not name
-        have 1. "balanced" lets every class weigh the same: n_rows / (n_classes x its rows).
+        have 1. "balanced" lets every class weigh the same: n_rows / (n_classes x its rows), where
+        rows count as they weigh (scikit-learn's trees count them once, whatever they weigh).
     random_state : int or None
         Seed of those draws, and of the lots that decide among columns whose best splits are
         equally good: where there is neither, the tree is the same for every seed.

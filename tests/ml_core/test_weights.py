@@ -90,6 +90,15 @@ def test_balanced_classes_weigh_the_same() -> None:
     assert np.allclose(model.fit(np.ones((4, 1)), [0, 1, 1, 1]).predict_proba([[1.0]]), 0.5)
 
 
+@pytest.mark.parametrize("kind", ["whole", "fractional"])
+def test_balanced_classes_weigh_the_same_whatever_their_rows_weigh(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.integers(1, 5, size=50) if kind == "whole" else rng.exponential(size=50)
+    y = (np.arange(50) < 12).astype(int)
+    model = DecisionTreeClassifier(class_weight="balanced").fit(np.ones((50, 1)), y, weights)
+    assert np.allclose(model.predict_proba([[1.0]]), 0.5)
+
+
 @pytest.mark.parametrize("weight", ["balanced", {0: 3.0, 2: 0.25}])
 def test_class_weights_agree_with_scikit_learns(weight: Any) -> None:
     theirs: Any = pytest.importorskip("sklearn.tree")
