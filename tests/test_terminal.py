@@ -61,6 +61,12 @@ def test_what_a_source_sent_is_neither_markup_nor_a_command_to_the_screen(
         assert not {"\x1b", "\x9b"} & set(shown)
 
 
+def test_names_of_people_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"petal_length_cm": 5.1, "[red]": 1}
+    terminal.show([row], tuple(row), as_json=False, theirs=True)
+    assert capsys.readouterr().out.split()[:2] == ["petal_length_cm", "[red]"]
+
+
 def test_examples_stand_in_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     line = "astralytiq source add prices --csv https://example.org/prices.csv.gz --key id"

@@ -65,8 +65,10 @@ def fail(message: str, code: int = FAILURE) -> NoReturn:
     raise typer.Exit(code)
 
 
-def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """A table of `columns`, or all of the rows as JSON."""
+def show(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool, theirs: bool = False
+) -> None:
+    """A table of `columns`, or all of the rows as JSON; `theirs`: the names are people's own."""
     if as_json:
         show_json(rows)
         return
@@ -75,25 +77,28 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: boo
     if not rows:
         Console().print("[dim]nothing yet[/dim]")
         return
-    table, least = drawn(rows, columns)
+    titles = columns if theirs else [column.replace("_", " ") for column in columns]
+    table, least = drawn(rows, columns, titles)
     # A pipe has no width: nothing is cut for it. Nor is an id for a narrow screen.
     width = max(least, Console().width) if sys.stdout.isatty() else 10_000
     Console(width=width, soft_wrap=True).print(table)
 
 
-def drawn(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> "tuple[Table, int]":
+def drawn(
+    rows: Sequence[dict[str, Any]], columns: Sequence[str], titles: Sequence[str]
+) -> "tuple[Table, int]":
     """The table, and the least width in which all that is short stands in one line."""
     from rich.table import Table  # noqa: PLC0415 - --help draws no table of ours
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     least = 0
-    for column in columns:
+    for column, title in zip(columns, titles, strict=True):
         values = [row.get(column) for row in rows]
-        widest = max(len(text) for text in (column, *map(brief, values)))
+        widest = max(len(text) for text in (title, *map(brief, values)))
         least += min(widest, SHORT) + 2
         table.add_column(
-            column.replace("_", " "),
+            Text(title),
             overflow="fold",
             no_wrap=widest <= SHORT,
             justify="right" if are_numbers(values) else "left",

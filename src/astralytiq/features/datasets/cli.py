@@ -163,7 +163,8 @@ def preview_dataset(
     """Show the first rows of the newest version."""
     with connected(context) as client:
         page = client.get(f"/datasets/{dataset_id}/preview", params={"limit": limit})
-        show(page["rows"], [column["name"] for column in page["columns"]], as_json=as_json)
+        names = [column["name"] for column in page["columns"]]
+        show(page["rows"], names, as_json=as_json, theirs=True)
 
 
 Version = Annotated[int, typer.Option("--version", help="default: the newest")]
