@@ -22,6 +22,7 @@ POSTS: dict[str, Any] = {"name": "posts", "kind": "api", "url": "https://api.exa
         ),
         (POSTS | {"kind": "tape"}, "body", "'kind' is 'tape': use 'csv', 'api', 'rss'"),
         ({"name": "posts"}, "body", "'kind' is missing"),
+        (POSTS | {"name": "My Posts"}, "body.api.name", "use a-z, 0-9, - and _, with a letter"),
         (POSTS | {"mapping": {"titel": "x"}}, "body.api.mapping.titel", "Input should be 'title',"),
     ],
 )

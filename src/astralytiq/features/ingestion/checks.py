@@ -23,9 +23,16 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 OURS = ("astralytiq_", "aws_")  # The second are what object storage signs its calls with.
 KEPT = "secret:"  # what the platform keeps itself
 SECRET_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 CURSOR = "{cursor}"  # in a request of an API: the bookmark
 # Codecs of text, but of no file: what they read may be no text at all.
 NO_FILES = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "utf-7"})
+
+
+def plain_name(name: str) -> str:
+    if not SOURCE_NAME.fullmatch(name):
+        raise ValueError("use a-z, 0-9, - and _, with a letter or digit first, as in shop-orders")
+    return name
 
 
 def known_encoding(name: str) -> str:

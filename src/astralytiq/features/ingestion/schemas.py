@@ -12,6 +12,7 @@ from astralytiq.engines.etl.feeds import FEED_MAPPING
 from .checks import (
     HEADER_NAME,
     OUR_HEADERS,
+    SOURCE_NAME,
     asks_by_cursor,
     comparable,
     distinct_names,
@@ -22,12 +23,17 @@ from .checks import (
     one_delimiter,
     plain_body,
     plain_headers,
+    plain_name,
     plain_params,
     secret_reference,
     web_address,
 )
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$", max_length=100)]
+Slug = Annotated[
+    str,
+    Field(max_length=100, json_schema_extra={"pattern": f"^{SOURCE_NAME.pattern}$"}),
+    AfterValidator(plain_name),
+]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=False)]
 Secret = Annotated[str, AfterValidator(secret_reference)]
 Expression = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(expression)]
