@@ -94,8 +94,8 @@ def class_scales(
 
     ``sums`` are the weights of the rows of each class. "balanced" is ``n / (n_classes * sum)`` for
     classes that have rows: scikit-learn's definition, but its trees take the number of a class's
-    rows for their sum, so that a row of weight 2 is not two rows there. All are divided by one power of two,
-    which changes no choice, so that the largest lies between 1/2 and 1.
+    rows for their sum, so that a row of weight 2 is not two rows there. All are divided by one
+    power of two, which changes no choice, so that the largest lies between 1/2 and 1.
     """
     if class_weight is None:
         return None
