@@ -41,7 +41,7 @@ class OldClient:
             sent["Content-Type"] = media
         request = Request(self.url + path, data, sent, method=method)
         try:
-            with urlopen(request, timeout=30) as answer:
+            with urlopen(request, timeout=120) as answer:
                 return Answer(answer.status, json.load(answer))
         except HTTPError as refusal:
             with refusal:

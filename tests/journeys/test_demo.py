@@ -59,7 +59,7 @@ def read_until(server: Server, words: str) -> str:
 
 def the_quickstart_runs_beside_it(server: Server) -> None:
     command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "--url", server.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -110,7 +110,7 @@ def attempts(server: Server, *tokens: str) -> list[int]:
         env=environment(server, MLFLOW_TRACKING_URI=f"{server.url}/mlflow"),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.strip().splitlines()

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 def quickstart(url: str, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "examples" / "quickstart.py"), "--url", url, *more]
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_the_quickstart_reaches_a_prediction_that_names_its_sources(

@@ -70,7 +70,7 @@ class Sender:
 
     def run(self) -> None:
         """Single events and batches in turn, until nobody answers."""
-        connection = HTTPConnection(self.address, timeout=30)
+        connection = HTTPConnection(self.address, timeout=120)
         for number in count():
             if self.stop.is_set():
                 return
@@ -149,7 +149,7 @@ def test_whatever_was_answered_before_a_kill_is_there_once(
         assert len(found) == len(set(found)) == number
         # As a device does that got no answer: everything again, with the same ids.
         again = Sender(server.url, "again", stop)
-        connection = HTTPConnection(again.address, timeout=30)
+        connection = HTTPConnection(again.address, timeout=120)
         for keys in batches_of(sent):
             again.post(connection, keys)
         connection.close()

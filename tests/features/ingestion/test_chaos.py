@@ -54,6 +54,7 @@ from tests.features.ingestion.servers import Answer, Asked, Reply, Server, servi
 from tests.features.ingestion.test_csv_runs import Killed, dying
 from tests.features.ingestion.workers import Nursery, no_time, nursery
 from tests.machines import BOUNDED, Stage, staged
+from tests.patience import PATIENCE
 
 CHAOS = bool(os.environ.get("CHAOS"))
 SEQUENCES = {"sqlite": 200, "postgresql": 50} if CHAOS else {"sqlite": 20, "postgresql": 5}
@@ -260,7 +261,7 @@ class World:
             return
         before = await self.claims()
         pid = await asyncio.to_thread(self.workers.start, resources.settings, OWNER)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while await self.claims() == before:  # noqa: ASYNC110 - no event of ours
                 await asyncio.sleep(0.01)
         await asyncio.sleep(after / 1000)
