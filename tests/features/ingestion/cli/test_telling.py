@@ -188,3 +188,14 @@ def test_every_command_has_an_example_and_a_line_that_fits(group: typer.Typer) -
     for one in group.registered_commands:
         assert one.callback
         assert "Examples:" in (one.callback.__doc__ or ""), one.name
+
+
+async def test_a_question_is_no_part_of_the_output(
+    command: Command, inbox: Path, ingest: Ingest
+) -> None:
+    (inbox / "shop.csv").write_text("id\n1\n")
+    await ingest("shop", **SHOP)
+    (record,) = json.loads((await command(data, "list", "--json")).stdout)
+    erased = await command(data, "erase", str(record["id"]), "--json", typed="y\n")
+    assert ("Erase" in erased.stdout, "Erase 1 records" in erased.stderr) == (False, True)
+    assert json.loads(erased.stdout[erased.stdout.index("{") :])["records"] == 1  # Behind our y.

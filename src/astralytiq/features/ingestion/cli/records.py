@@ -82,7 +82,8 @@ def erase_record(
         entity_id = client.get(f"/data/{record_id}")["entity_id"]
         total = client.get("/data", params={"entity_id": entity_id})["total_count"]
         if not yes:
-            typer.confirm(f"Erase {total} records and their payloads for good?", abort=True)
+            words = f"Erase {total} records and their payloads for good?"
+            typer.confirm(words, abort=True, err=True)  # Output is the answer alone.
         erased = client.delete(f"/data/{record_id}")
         follow(client, erased["job_id"], "erasing")
         show_one(erased, as_json=as_json)

@@ -38,7 +38,7 @@ def set_secret(context: typer.Context, name: str, as_json: AsJson = False) -> No
 
 
 def typed(name: str) -> str:
-    value: str = typer.prompt(f"Value of {name}", hide_input=True)
+    value: str = typer.prompt(f"Value of {name}", hide_input=True, err=True)
     return value.strip()
 
 
