@@ -255,6 +255,7 @@ async def test_22_bodies_that_are_not_what_they_should_be(
     refused = await member.post("/things", content=content, headers=headers)
     assert refused.status_code == status
     assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["instance"] == "/things"
     assert await count(member) == 0
 
 

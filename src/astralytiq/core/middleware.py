@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -66,7 +67,7 @@ class RequestContext:
             log.exception("unhandled error")
             if seen.status:
                 raise
-            await last_resort()(scope, receive, answer)
+            await last_resort(scope["path"])(scope, receive, answer)
         finally:
             self.performance.in_progress -= 1
             self.take_down(scope, seen)
@@ -179,10 +180,11 @@ def has_nul(scope: Scope) -> bool:
 
 async def refuse_nul(scope: Scope, receive: Receive, send: Send) -> None:
     if "\x00" in scope["path"]:
-        refusal = problem(404, "Not Found", "There is nothing at this path: no name holds a NUL.")
+        words = "There is nothing at this path: no name holds a NUL."
+        refusal = problem(404, "Not Found", words, instance=quote(scope["path"]))
     else:
         words = "The query holds a NUL (%00), which no value here may: leave it out."
-        refusal = problem(422, "Invalid input", words)
+        refusal = problem(422, "Invalid input", words, instance=scope["path"])
     await refusal(scope, receive, send)
 
 
@@ -198,7 +200,8 @@ class KnownHost:
             await self.app(scope, receive, send)
             return
         words = "This server does not go by that name: ALLOWED_HOSTS lists those it goes by."
-        await problem(400, "Unknown host", words)(scope, receive, send)
+        refusal = problem(400, "Unknown host", words, instance=scope["path"])
+        await refusal(scope, receive, send)
 
     def knows(self, scope: Scope) -> bool:
         host = Headers(scope=scope).get("host", "").lower()
@@ -234,7 +237,8 @@ class BodyLimit:
         words = f"The body may have {megabytes} MB at most: send less, or in parts."
         declared = headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > megabytes * MEGABYTE:
-            await problem(413, "Too large", words)(scope, receive, send)
+            refusal = problem(413, "Too large", words, instance=scope["path"])
+            await refusal(scope, receive, send)
             return
         await self.app(scope, counted(receive, megabytes * MEGABYTE, words), send)
 

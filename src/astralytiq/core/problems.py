@@ -193,11 +193,10 @@ async def refuse_outage(request: Request, error: Exception) -> JSONResponse:
     return await refuse(request, Unavailable("Something we depend on is away; try again shortly."))
 
 
-def last_resort() -> JSONResponse:
+def last_resort(path: str) -> JSONResponse:
     """For errors nobody foresaw: nothing of the inside leaves the house but the request's id."""
-    return problem(
-        500, "Internal error", "This is our fault. Report the request_id: the log has the details."
-    )
+    words = "This is our fault. Report the request_id: the log has the details."
+    return problem(500, "Internal error", words, instance=path)
 
 
 def install(app: FastAPI) -> None:

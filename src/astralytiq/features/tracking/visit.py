@@ -106,7 +106,8 @@ class Visit:
         if self._refused:
             words = b"".join(one.get("body", b"") for one in self._held)[:2000]
             log.error("MLflow failed", extra={"path": self.path, "answer": words.decode("latin-1")})
-            await last_resort()(self.request.scope, self.request.receive, self.send)
+            refusal = last_resort(self.request.url.path)
+            await refusal(self.request.scope, self.request.receive, self.send)
             return
         if self._held and self._held[0]["status"] < 300:
             await self.keep_record()
