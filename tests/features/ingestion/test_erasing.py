@@ -262,6 +262,6 @@ async def test_an_address_that_all_have_is_no_thing(
 async def test_the_command_asks_first(command: Command, scientist: httpx2.AsyncClient) -> None:
     record = str(await id_of(scientist, "1"))
     left = await command(data, "erase", record, typed="n\n")
-    assert (left.exit_code, "Erase 2 records" in left.stdout) == (1, True)
+    assert (left.exit_code, "Erase 2 records" in left.stderr) == (1, True)
     done = await command(data, "erase", record, "--yes", "--json")
     assert json.loads(done.stdout)["records"] == 2
