@@ -135,7 +135,7 @@ def refuse_unlisted(settings: Settings, auth: Auth | None) -> None:
             raise Invalid(f"SOURCE_SECRETS does not list {name!r}: have an admin add it.")
 
 
-def opened(source: ApiSource, answer: Fetched, first: bool, number: int) -> Opened:
+def opened(source: ApiSource, answer: Fetched, first: bool, number: int = 1) -> Opened:
     digest = hashlib.sha256(answer.body).hexdigest()
     if answer.status == NO_CONTENT:
         return Opened(None, [], digest)
