@@ -48,7 +48,7 @@ class Api:
         return self._answer("DELETE", path)
 
     def wait(self, job_id: str, watch: Any) -> dict[str, Any]:
-        watch({"progress": 1.0, "phase": "deleting", "status": "succeeded"})
+        watch({"progress": 1.0, "phase": "deleting", "message": "", "status": "succeeded"})
         return {"result": {"deleted": 12}}
 
 
