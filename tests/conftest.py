@@ -1,7 +1,9 @@
 """A fresh house for each test, on SQLite and on PostgreSQL."""
 
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -70,6 +72,23 @@ RunJobs = Callable[[], Awaitable[None]]
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def left_as_found() -> Iterator[None]:
+    """A command sets up its own process, here that of all tests: its home, and what it logs."""
+    root = logging.getLogger()
+    handlers, level, home = root.handlers[:], root.level, ours(os.environ)
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in ours(os.environ):
+        del os.environ[name]
+    os.environ.update(home)
+
+
+def ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith("ASTRALYTIQ_")}
 
 
 @pytest.fixture(scope="session", autouse=True)
