@@ -6,6 +6,7 @@ has to have one. Where it fails the package is built without kernels and says so
 
 import os
 import platform
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -18,14 +19,16 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCES = Path(__file__).parent / "src"
 ML_CORE, ETL = SOURCES / "ml_core/native", SOURCES / "astralytiq/engines/etl/native"
-# What tells the processor's level is written once, and goes into each library.
-ALSO = {ML_CORE: (), ETL: (ML_CORE / "processor.c",)}
+# What tells the processor's level and the sources is written once, and goes into each library.
+ALSO = {ML_CORE: (), ETL: (ML_CORE / "processor.c", ML_CORE / "built_from.c")}
 SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 X86 = ("x86_64_v2", "x86_64_v3", "x86_64_v4")
 BUILDS = X86 if platform.machine().lower() in ("x86_64", "amd64") else ("baseline",)
 # Without -mcpu the compiler takes what this very machine has. Contraction would round a product and
 # a sum once where the reference rounds twice.
 FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-Wall", "-Werror")
+# As it is when they are loaded. The package itself cannot be imported: it needs NumPy.
+CHECKSUM = runpy.run_path(str(SOURCES / "ml_core/builds.py"))["checksum"]
 POSITION_INDEPENDENT = () if sys.platform == "win32" else ("-fPIC",)
 
 
@@ -35,7 +38,8 @@ def compile_kernels(folder: Path, build: str) -> None:
     # First beside its place: a process that runs has the old file open, another may build too.
     fresh = target.with_suffix(f".{os.getpid()}")
     command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, *POSITION_INDEPENDENT]
-    subprocess.run([*command, f"-mcpu={build}", "-o", str(fresh), *sources], check=True)
+    made_for = (f"-mcpu={build}", f"-DBUILT_FROM={CHECKSUM(folder)}")
+    subprocess.run([*command, *made_for, "-o", str(fresh), *sources], check=True)
     fresh.replace(target)
 
 

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import warnings
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,14 @@ SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _X86_BUILDS = {"x86_64_v2": 2, "x86_64_v3": 3, "x86_64_v4": 4}
 _OTHER_BUILDS = {"baseline": 1}
 BUILDS = _X86_BUILDS if platform.machine().lower() in ("x86_64", "amd64") else _OTHER_BUILDS
+
+
+def checksum(folder: Path) -> int:
+    """Of the sources in `folder`, 0 without any. Kernels know of which ones they were built."""
+    found = 0
+    for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
+        found = zlib.crc32(path.name.encode() + path.read_bytes(), found)
+    return found & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,26 @@ class Kernels:
 
     def best(self) -> ctypes.CDLL:
         names = list(BUILDS)
-        least = ctypes.CDLL(str(self.path_of(names[0])))
+        least = self.opened(names[0])
         level = least.processor_level()
         if level < BUILDS[names[0]]:
             raise OSError(f"the processor is older than {names[0]}")
         best = [name for name in names if BUILDS[name] <= level][-1]
-        return least if best == names[0] else ctypes.CDLL(str(self.path_of(best)))
+        return least if best == names[0] else self.opened(best)
 
     def asked_for(self, name: str) -> ctypes.CDLL:
         if name not in BUILDS:
             raise ValueError(f"{self.variable} must be one of {[*BUILDS, REFERENCE]}, got {name!r}")
-        found = ctypes.CDLL(str(self.path_of(name)))
+        found = self.opened(name)
         if found.processor_level() < BUILDS[name]:
             raise ValueError(f"{self.variable}={name}, but this processor cannot run it")
+        return found
+
+    def opened(self, build: str) -> ctypes.CDLL:
+        """Kernels of other sources would take other arguments than they are given, and crash."""
+        path = self.path_of(build)
+        found = ctypes.CDLL(str(path))
+        present = checksum(self.folder)
+        if present and (not hasattr(found, "built_from") or found.built_from() != present):
+            raise OSError(f"{path} was built from other sources than those beside it")
         return found

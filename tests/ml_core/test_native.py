@@ -61,6 +61,17 @@ def test_without_any_build_everything_works_after_one_warning(tmp_path: Path) ->
     assert run.stdout == fitted(SOURCES).stdout
 
 
+def test_kernels_of_other_sources_are_not_used(tmp_path: Path) -> None:
+    stale = tmp_path / "ml_core"
+    shutil.copytree(SOURCES, stale, ignore=shutil.ignore_patterns("__pycache__"))
+    with (stale / "native/forest.c").open("a") as source:
+        source.write("/* as of tomorrow */\n")
+    run = fitted(stale)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("RuntimeWarning") == 1
+    assert "was built from other sources than those beside it" in run.stderr
+
+
 def test_a_build_that_does_not_exist_is_refused_by_name() -> None:
     run = fitted(SOURCES, ML_CORE_KERNELS="x86_64_v9")
     assert run.returncode != 0
