@@ -389,7 +389,7 @@ async def test_a_sign_in_that_expires_on_the_way_is_told_and_the_job_goes_on_the
         expired = asked.headers["authorization"] == "Bearer old" and asked.params["p"] == "3"
         return Reply(status=401) if expired else by_number(asked)
 
-    auth = {"type": "bearer", "secret": "env:TEST_SHOP_KEY"}
+    auth = {"type": "bearer", "secret": "env:TEST_SHOP_KEY"}  # pragma: allowlist secret
     paging = {"style": "page", "param": "p"}
     with serving(answer) as server:
         failed = await ingest("items", **source(server.url, pagination=paging, auth=auth))
