@@ -31,7 +31,8 @@ BODIES = st.one_of(
 
 def outcome(read: Any, body: PredictRequest) -> object:
     try:
-        return read(body, FEATURES)
+        # Whole numbers may stand as such, even beyond 2**53: models take them as floats.
+        return [[float(value) for value in row] for row in read(body, FEATURES)]
     except Invalid as refusal:
         return refusal.detail
 
