@@ -88,7 +88,7 @@ def test_json_lines_are_read(body: bytes, kind: str, found: int) -> None:
         ({"id": 1}, r"set records_path \(its fields: id\), to '@' if it is one record"),
         (5, "the answer is a number, not a list"),
         ("closed", "the answer is text, not a list"),
-        (None, "the answer is nothing, not a list"),
+        (None, "the answer is null, not a list: check url"),
     ],
 )
 def test_an_answer_that_is_no_list_is_told(document: Any, words: str) -> None:

@@ -9,12 +9,11 @@ from jmespath.exceptions import JMESPathError
 
 from astralytiq.engines.etl.values import kind_of
 
-LONGEST_FIELDS = 300
-
 # A tree of the mapped fields: None is a field taken whole, a branch one taken in part.
 Taken = dict[str, "Taken | None"]
 
 MOST_NAMED = 20  # fields of an answer: some have one for each of its records
+LONGEST_NAME = 50
 MOST_DIGITS = 9  # of a step that names an item of a list
 
 
@@ -50,15 +49,12 @@ def records_in(document: Any, records_path: str | None, *, first_page: bool = Tr
 
 def no_list(document: Any, *, first_page: bool) -> str:
     if not isinstance(document, dict):
-        return f"the answer is {'nothing' if document is None else kind_of(document)}, not a list"
-    fields = ", ".join(document)[:LONGEST_FIELDS]
+        kind = "null" if document is None else kind_of(document)
+        return f"the answer is {kind}, not a list: check url and params"
+    fields = named_in(document)
     if first_page:
-        words = f"the answer is not a list: set records_path (its fields: {fields})"
-        return f"{words}, to '@' if it is one record"
-    return (
-        f"a page is not a list, as the first was (its fields: {fields}): it may have changed, or "
-        "tell an error"
-    )
+        return f"the answer is not a list: set records_path {fields}, to '@' if it is one record"
+    return f"a page is not a list, as the first was {fields}: it may have changed, or tell an error"
 
 
 def nothing_at(records_path: str, document: Any) -> str:
@@ -76,7 +72,7 @@ def nothing_at(records_path: str, document: Any) -> str:
 
 
 def named_in(document: Mapping[str, Any]) -> str:
-    names = ", ".join(islice(document, MOST_NAMED))
+    names = ", ".join(name[:LONGEST_NAME] for name in islice(document, MOST_NAMED))
     return f"(its fields: {names}{', …' if len(document) > MOST_NAMED else ''})"
 
 
