@@ -1,13 +1,14 @@
 """Typed HTTP client of our own API: commands, console, examples and tests speak through it."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx2
 
 API = "/api/v1"
+PAGE = 1000  # the most that a list gives at once
 ENDED = ("succeeded", "failed", "cancelled")
 Json = Any
 Watch = Callable[[dict[str, Any]], None]
@@ -53,6 +54,8 @@ class Client:
         self._http = httpx2.Client(
             base_url=url, headers=headers, transport=transport, timeout=60, follow_redirects=False
         )
+        # How many things there are, if the last answer was a page of them.
+        self.total: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,6 +76,16 @@ class Client:
 
     def get(self, path: str, **options: Any) -> Json:
         return self.call("GET", path, **options)
+
+    def every(self, path: str, params: Mapping[str, Any] | None = None) -> list[Any]:
+        """All things of a list, page after page. For what people made, not for histories."""
+        found: list[Any] = []
+        while True:
+            asked = {**(params or {}), "limit": PAGE, "offset": len(found)}
+            page = self.get(path, params=asked)
+            found += page
+            if len(page) < PAGE:
+                return found
 
     def post(self, path: str, **options: Any) -> Json:
         return self.call("POST", path, **options)
@@ -95,6 +108,8 @@ class Client:
             answer = self._http.request(method, API + path, **options)
         if answer.is_error:
             raise ClientError(words_of(answer), answer.status_code, faults_of(answer))
+        total = answer.headers.get("X-Total-Count")
+        self.total = None if total is None else int(total)
         return answer.json() if answer.content else None
 
     @contextmanager

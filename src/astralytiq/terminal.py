@@ -24,6 +24,7 @@ SIGN_IN = "Then: export ASTRALYTIQ_TOKEN=$(astralytiq user login EMAIL)"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")]
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,19 @@ def fail(message: str, code: int = FAILURE) -> NoReturn:
 
 
 def show(
-    rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool, theirs: bool = False
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    theirs: bool = False,
+    total: int | None = None,
 ) -> None:
-    """A table of `columns`, or all of the rows as JSON; `theirs`: the names are people's own."""
+    """A table of `columns`, or all of the rows as JSON; `theirs`: the names are people's own.
+
+    `total`: how many there are, of which the rows may be the first only; then that is said.
+    """
+    if total is not None and len(rows) < total:
+        sys.stderr.write(f"{len(rows):,} of {total:,}: --limit shows others\n")
     if as_json:
         show_json(rows)
         return

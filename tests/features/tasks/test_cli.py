@@ -30,6 +30,12 @@ def test_a_task_lives_on_the_command_line(home: tuple[str, str]) -> None:
     assert "completed" in run(*home, "task", "complete", number).stdout
     stats = json.loads(run(*home, "task", "stats", "--json").stdout)
     assert (stats["completed"], stats["total"]) == (1, 1)
+    other = str(json.loads(run(*home, "task", "add", "Sort them", "--json").stdout)["id"])
+    some = run(*home, "task", "list", "--limit", "1", "--json")
+    assert [found["title"] for found in json.loads(some.stdout)] == ["Sort them"]
+    assert some.stderr == "1 of 2: --limit shows others\n"
+    assert run(*home, "task", "list").stderr == ""
+    assert run(*home, "task", "remove", other).returncode == 0
     assert run(*home, "task", "remove", number).returncode == 0
     assert "nothing yet" in run(*home, "task", "list").stdout
 

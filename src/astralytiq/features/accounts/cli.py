@@ -41,7 +41,7 @@ def id_of(client: "Client", account: str) -> int:
     """The account's number, by itself, its email or its username."""
     if account.isdigit():
         return int(account)
-    for known in client.get("/users", params={"limit": 1000}):
+    for known in client.every("/users"):
         if account.lower() in (known["email"].lower(), known["username"].lower()):
             return int(known["id"])
     fail(f"There is no account {account!r}; 'astralytiq user list' shows them.", BAD_INPUT)
@@ -74,7 +74,7 @@ def login(context: typer.Context, account: str, as_json: AsJson = False) -> None
 def list_users(context: typer.Context, as_json: AsJson = False) -> None:
     """List the accounts."""
     with connected(context) as client:
-        show(client.get("/users"), COLUMNS, as_json=as_json)
+        show(client.every("/users"), COLUMNS, as_json=as_json)
 
 
 @user.command("add")
@@ -207,7 +207,7 @@ def erase_own(context: typer.Context, yes: Annotated[bool, typer.Option("--yes")
 def list_keys(context: typer.Context, as_json: AsJson = False) -> None:
     """List your API keys."""
     with connected(context) as client:
-        show(client.get("/api-keys"), KEY_COLUMNS, as_json=as_json)
+        show(client.every("/api-keys"), KEY_COLUMNS, as_json=as_json)
 
 
 @key.command("add")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from astralytiq.terminal import AsJson, connected, examples, group, show, show_one
+from astralytiq.terminal import AsJson, Limit, connected, examples, group, show, show_one
 
 app = group("alert", "Alerts: what fires, the rules behind it, and whom it is told.")
 
@@ -20,14 +20,15 @@ RULES = (
 def list_alerts(
     context: typer.Context,
     firing: Annotated[bool, typer.Option("--firing", help="Only what fires now.")] = False,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List alerts, newest first."""
-    params = {"status": "firing"} if firing else {}
+    params: dict[str, Any] = {"limit": limit} | ({"status": "firing"} if firing else {})
     with connected(context) as client:
         found = client.get("/alerts", params=params)
     rows = found if as_json else [{**one, "created": one["started_at"]} for one in found]
-    show(rows, COLUMNS, as_json=as_json)
+    show(rows, COLUMNS, as_json=as_json, total=client.total)
 
 
 @app.command("ack")
@@ -49,7 +50,7 @@ def acknowledge(
 def list_rules(context: typer.Context, as_json: AsJson = False) -> None:
     """List the rules, and where they stand."""
     with connected(context) as client:
-        found = client.get("/alerts/rules")
+        found = client.every("/alerts/rules")
     told = [{**one, "channels": ", ".join(one["channels"]) or "nobody"} for one in found]
     show(found if as_json else told, RULES, as_json=as_json)
 
@@ -137,7 +138,7 @@ def rehearse(
 def list_channels(context: typer.Context, as_json: AsJson = False) -> None:
     """List where notifications go."""
     with connected(context) as client:
-        show(client.get("/alerts/channels"), ("id", "name", "kind", "config"), as_json=as_json)
+        show(client.every("/alerts/channels"), ("id", "name", "kind", "config"), as_json=as_json)
 
 
 @app.command("webhook")

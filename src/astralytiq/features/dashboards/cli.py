@@ -33,7 +33,7 @@ def list_dashboards(context: typer.Context, status: Status = None, as_json: AsJs
     """List the dashboards that you may see, newest first."""
     with connected(context) as client:
         params = {"status": status} if status else {}
-        show(client.get("/dashboards", params=params), COLUMNS, as_json=as_json)
+        show(client.every("/dashboards", params), COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -156,6 +156,6 @@ def remove_dashboard(context: typer.Context, dashboard_id: int) -> None:
 def list_figures(context: typer.Context, as_json: AsJson = False) -> None:
     """List the figures that widgets and alert rules can name, with their values of now."""
     with connected(context) as client:
-        found = client.get("/metrics/figures")
+        found = client.every("/metrics/figures")
     rows = found if as_json else [{**one, "value": plain(one["value"])} for one in found]
     show(rows, ("name", "value", "unit", "about"), as_json=as_json)

@@ -33,7 +33,7 @@ RULE = ("kind", "column", "columns", "low", "high", "pattern", "values", "datase
 def list_datasets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the data sets."""
     with connected(context) as client:
-        show(client.get("/datasets"), COLUMNS, as_json=as_json)
+        show(client.every("/datasets"), COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -50,7 +50,7 @@ def list_versions(context: typer.Context, dataset_id: int, as_json: AsJson = Fal
     """List the versions of a data set, and where each came from."""
     columns = ("reference", "rows", "columns", "size_bytes", "content_hash", "origin")
     with connected(context) as client:
-        show(client.get(f"/datasets/{dataset_id}/versions"), columns, as_json=as_json)
+        show(client.every(f"/datasets/{dataset_id}/versions"), columns, as_json=as_json)
 
 
 @app.command("freeze")

@@ -11,6 +11,7 @@ import typer
 from astralytiq.terminal import (
     BAD_INPUT,
     AsJson,
+    Limit,
     connected,
     examples,
     fail,
@@ -50,7 +51,7 @@ def list_entries(
     since: Since = "",
     until: Until = "",
     before: Annotated[int, typer.Option(help="Only entries with a lower sequence.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List what happened, newest first."""
@@ -59,7 +60,8 @@ def list_entries(
         before=before, limit=limit,
     )  # fmt: skip
     with connected(context) as client:
-        show(client.get("/audit", params=params), COLUMNS, as_json=as_json)
+        found = client.get("/audit", params=params)
+        show(found, COLUMNS, as_json=as_json, total=client.total)
 
 
 @app.command("export")

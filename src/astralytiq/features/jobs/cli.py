@@ -1,8 +1,10 @@
 """Commands for background jobs."""
 
+from typing import Any
+
 import typer
 
-from astralytiq.terminal import AsJson, connected, examples, follow, group, show, show_one
+from astralytiq.terminal import AsJson, Limit, connected, examples, follow, group, show, show_one
 
 app = group("job", "Background jobs: list, show, follow, stop, try again.")
 
@@ -11,11 +13,13 @@ COLUMNS = ("job_id", "kind", "status", "progress", "phase", "created_at", "error
 
 @app.command("list")
 @examples("astralytiq job list")
-def list_jobs(context: typer.Context, status: str = "", as_json: AsJson = False) -> None:
+def list_jobs(
+    context: typer.Context, status: str = "", limit: Limit = 100, as_json: AsJson = False
+) -> None:
     """List jobs, newest first."""
+    params: dict[str, Any] = {"limit": limit} | ({"status": status} if status else {})
     with connected(context) as client:
-        found = client.get("/jobs", params={"status": status} if status else {})
-        show(found, COLUMNS, as_json=as_json)
+        show(client.get("/jobs", params=params), COLUMNS, as_json=as_json, total=client.total)
 
 
 @app.command("show")

@@ -29,7 +29,7 @@ def list_projects(
     """List the projects that you own or are a member of."""
     with connected(context) as client:
         params = said(status=status, language=language, q=q, sort=sort)
-        show(client.get("/projects", params=params), COLUMNS, as_json=as_json)
+        show(client.every("/projects", params), COLUMNS, as_json=as_json)
 
 
 def said(**given: Any) -> dict[str, Any]:

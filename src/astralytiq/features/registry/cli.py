@@ -34,7 +34,7 @@ VERSION_COLUMNS = ("version", "algorithm", "stage", "dataset", "seed", "metrics"
 def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     """List the models."""
     with connected(context) as client:
-        show(client.get("/models"), COLUMNS, as_json=as_json)
+        show(client.every("/models"), COLUMNS, as_json=as_json)
 
 
 @app.command("show")
@@ -61,7 +61,7 @@ def describe_model(
 def list_versions(context: typer.Context, name: str, as_json: AsJson = False) -> None:
     """List the versions of a model."""
     with connected(context) as client:
-        show(client.get(f"/models/{name}/versions"), VERSION_COLUMNS, as_json=as_json)
+        show(client.every(f"/models/{name}/versions"), VERSION_COLUMNS, as_json=as_json)
 
 
 @app.command("stage")

@@ -4,7 +4,17 @@ from typing import Annotated, Any
 
 import typer
 
-from astralytiq.terminal import BAD_INPUT, AsJson, connected, examples, fail, group, show, show_one
+from astralytiq.terminal import (
+    BAD_INPUT,
+    AsJson,
+    Limit,
+    connected,
+    examples,
+    fail,
+    group,
+    show,
+    show_one,
+)
 
 app = group("task", "Tasks: people's to-dos (background work is a job).")
 
@@ -37,7 +47,7 @@ def list_tasks(
     assignee: Number = None,
     overdue: Annotated[bool | None, typer.Option("--overdue/--not-overdue")] = None,
     q: Annotated[str | None, typer.Option(help="Beginnings of words.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List your tasks and those of your projects, newest first."""
@@ -46,7 +56,8 @@ def list_tasks(
         limit=limit,
     )  # fmt: skip
     with connected(context) as client:
-        show(client.get("/tasks", params=params), COLUMNS, as_json=as_json)
+        found = client.get("/tasks", params=params)
+        show(found, COLUMNS, as_json=as_json, total=client.total)
 
 
 def said(**given: Any) -> dict[str, Any]:

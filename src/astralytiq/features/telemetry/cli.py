@@ -179,7 +179,7 @@ def simulate(
 def list_devices(context: typer.Context, as_json: AsJson = False) -> None:
     """List the devices, those seen last first."""
     with connected(context) as client:
-        show(client.get("/devices", params={"limit": 1000}), DEVICE, as_json=as_json)
+        show(client.every("/devices"), DEVICE, as_json=as_json)
 
 
 @app.command("rename")

@@ -7,6 +7,7 @@ import typer
 from astralytiq.terminal import (
     BAD_INPUT,
     AsJson,
+    Limit,
     connected,
     examples,
     fail,
@@ -36,13 +37,14 @@ def list_rejects(
     source: Source = "",
     run: RunId = "",
     status: Annotated[str, typer.Option(help="open, retried or discarded")] = "",
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List what could not become a record, with the reason."""
     with connected(context) as client:
-        params = named(source=source, run_id=run, status=status)
+        params = named(source=source, run_id=run, status=status, limit=limit)
         found = client.get("/etl/rejects", params=params)
-        show(found, REJECT_COLUMNS, as_json=as_json)
+        show(found, REJECT_COLUMNS, as_json=as_json, total=client.total)
         if not as_json and any(one["status"] == "open" for one in found):
             words = "mend the mapping or the source, then: astralytiq etl retry (or discard) ID"
             typer.echo(words, err=True)
@@ -114,9 +116,13 @@ def replay_source(
 @etl.command("drift")
 @examples("astralytiq etl drift --source meters")
 def list_drift(
-    context: typer.Context, source: Source = "", run: RunId = "", as_json: AsJson = False
+    context: typer.Context,
+    source: Source = "",
+    run: RunId = "",
+    limit: Limit = 100,
+    as_json: AsJson = False,
 ) -> None:
     """List fields that came, went, or changed type."""
     with connected(context) as client:
-        params = named(source=source, run_id=run)
-        show(client.get("/etl/drift", params=params), DRIFT_COLUMNS, as_json=as_json)
+        found = client.get("/etl/drift", params=named(source=source, run_id=run, limit=limit))
+        show(found, DRIFT_COLUMNS, as_json=as_json, total=client.total)

@@ -8,6 +8,7 @@ import typer
 from astralytiq.terminal import (
     BAD_INPUT,
     AsJson,
+    Limit,
     cell,
     connected,
     examples,
@@ -96,14 +97,15 @@ def list_runs(
     context: typer.Context,
     source: Annotated[str, typer.Option(help="Of this source.")] = "",
     status: Annotated[str, typer.Option(help="in_progress, success, failed or cancelled")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
     asked = {"source": source, "status": status}
     params = {"limit": limit} | {name: value for name, value in asked.items() if value}
     with connected(context) as client:
-        telling.show_runs(client.get("/etl/runs", params=params), as_json=as_json)
+        found = client.get("/etl/runs", params=params)
+        telling.show_runs(found, as_json=as_json, total=client.total)
 
 
 @etl.command("show")
@@ -202,9 +204,11 @@ def compare_runs(
 def list_anomalies(
     context: typer.Context,
     source: Annotated[str, typer.Option(help="Of this source.")] = "",
+    limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
     """List runs that are unusual for their source."""
+    params: dict[str, Any] = {"limit": limit} | ({"source": source} if source else {})
     with connected(context) as client:
-        params = {"source": source} if source else {}
-        show(client.get("/etl/anomalies", params=params), ANOMALY_COLUMNS, as_json=as_json)
+        found = client.get("/etl/anomalies", params=params)
+        show(found, ANOMALY_COLUMNS, as_json=as_json, total=client.total)

@@ -18,7 +18,7 @@ COLUMNS = ("name", "sources", "created_at", "updated_at", "updated_by")
 def list_secrets(context: typer.Context, as_json: AsJson = False) -> None:
     """List the secrets by name, and which sources refer to them."""
     with connected(context) as client:
-        show(client.get("/secrets"), COLUMNS, as_json=as_json)
+        show(client.every("/secrets"), COLUMNS, as_json=as_json)
 
 
 @secret.command("set")

@@ -46,7 +46,7 @@ SOURCE_COLUMNS = ("name", "kind", "enabled", "schedule", "next_run_at", "updated
 def list_sources(context: typer.Context, as_json: AsJson = False) -> None:
     """List the sources."""
     with connected(context) as client:
-        show(client.get("/sources"), SOURCE_COLUMNS, as_json=as_json)
+        show(client.every("/sources"), SOURCE_COLUMNS, as_json=as_json)
 
 
 @source.command("show")

@@ -17,8 +17,9 @@ SHIFTED, VALUES = 0.05, 5  # distance from which values are shown, and how many 
 RECENT = 20  # anomalies of a source: those of its newest run are the first
 
 
-def show_runs(runs: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    show(runs if as_json else [line(run) for run in runs], RUN_COLUMNS, as_json=as_json)
+def show_runs(runs: Sequence[dict[str, Any]], *, as_json: bool, total: int | None = None) -> None:
+    rows = runs if as_json else [line(run) for run in runs]
+    show(rows, RUN_COLUMNS, as_json=as_json, total=total)
 
 
 def line(run: dict[str, Any]) -> dict[str, Any]:
