@@ -14,7 +14,7 @@ def test_the_guide_to_batches_and_promotion_does_what_it_says(tmp_path: Path) ->
     assert "rows 150 skipped 0" in said
     assert "rows 2 skipped 1" in said
     assert 'renamed {"prediction": "prediction_2"}' in said
-    assert "param.max depth" in said
+    assert "param.max_depth" in said
     assert "dataset_version 2@1 (rows 150) came of: batch_prediction" in said
     refused = "Version 2 of 'iris_forest' does not pass the gate: its accuracy is"
     assert refused in told.error
