@@ -44,14 +44,6 @@ async def test_they_are_joined_up_to_the_size(sizes: list[int], expected: list[i
     assert [batch.position["page"] for batch in found] == [batch.payloads[-1] for batch in found]
 
 
-async def test_the_first_are_small_so_that_storing_begins_early(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(batches, "FIRST", 2)
-    found = [batch async for batch in gathered(coming([1] * 16), 6)]
-    assert [len(batch.payloads) for batch in found] == [2, 4, 6, 4]
-
-
 async def test_what_came_before_a_fault_is_handed_on() -> None:
     found = gathered(coming([1, 1], "page 3 timed out"), 5)
     assert (await anext(found)).payloads == [1, 2]

@@ -11,9 +11,6 @@ Position = dict[str, Any]
 Found = TypeVar("Found")
 
 PATIENCE = 0.5  # seconds: a slow source's batch does not wait for the next before it is stored
-# Payloads in the first batch, each other has up to twice those of the one before: nothing can be
-# stored beside what is read of the first, so it had better be short.
-FIRST = 1000
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,6 @@ async def gathered(found: AsyncGenerator[Batch], size: int) -> AsyncGenerator[Ba
     What has come is handed on before a fault behind it is raised.
     """
     clock = asyncio.get_running_loop().time
-    most, size = size, min(size, FIRST)
     held: Batch | None = None
     coming: asyncio.Future[Batch | None] | None = None
     due = 0.0
@@ -48,7 +44,7 @@ async def gathered(found: AsyncGenerator[Batch], size: int) -> AsyncGenerator[Ba
         while True:
             if held and len(held.payloads) >= size:
                 yield held
-                held, size = None, min(most, 2 * size)
+                held = None
             coming = coming or asyncio.ensure_future(next_of(found))
             await asyncio.wait([coming], timeout=max(0.0, due - clock()) if held else None)
             if held and not fits(held, coming, size):
