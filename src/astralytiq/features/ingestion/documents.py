@@ -13,13 +13,13 @@ from astralytiq.core.jobs import Transient
 from astralytiq.engines.etl import compressed
 from astralytiq.engines.etl.feeds import CHARSET
 from astralytiq.engines.etl.lines import AUTO
+from astralytiq.engines.etl.paths import named_in
 
 from .checks import known_encoding
 
 DECODER = msgspec.json.Decoder()
 ACCEPTED = 202
 ERRORS = ("error", "errors", "fault", "exception", "errorMessage", "error_message")
-LONGEST_FIELDS = 300
 FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 MORE_THAN_ONE = "trailing characters"  # behind the document, says the decoder
 LINES = frozenset(
@@ -166,8 +166,7 @@ def refuse_error(url: str, answer: Fetched, document: Any, page: int) -> None:
         raise Transient(f"{words} with status 202: it may not be ready yet.")
     named = document if isinstance(document, dict) else {}
     if any(named.get(name) for name in ERRORS):
-        fields = ", ".join(named)[:LONGEST_FIELDS]
-        raise Transient(f"{words} with an error (its fields: {fields}): ask it what it says.")
+        raise Transient(f"{words} with an error {named_in(named)}: open it to see what it says.")
 
 
 def refusal(url: str, answer: Fetched, body: bytes, fault: Exception) -> Exception:
